@@ -1,0 +1,66 @@
+"""What comes out of a market model: set-points, prices offered, money, and the certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import pandas as pd
+
+from dispatch.certificate import Certificate
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """A solved market model.
+
+    Attributes
+    ----------
+    market, case, variant, method, solver: how the schedule was made.
+    currency: unit of money; prices are in ``currency`` per MWh.
+    index: start of each step (UTC if the case carries dates, else 0..T-1).
+    step_hours: length of a step.
+    table: tidy long frame with columns ``step`` (position), ``asset`` (id), ``kind`` (``gas``, ``storage``, ``wind``,
+        ``customer``, ``bus``, ``line``, ``grid``, ...), ``quantity`` (field's name with its unit at the end, such as
+        ``power_mw``, ``energy_mwh``, ``voltage_pu``, ``subsidy_per_mwh``) and ``value``.
+    money: party to item to amount in ``currency`` for the whole horizon; income positive, cost negative.
+    objective: the leader's physical profit (maximised) or cost (minimised), never a penalised objective.
+    bound: proven bound on ``objective``; gap: their relative distance.
+    sense: ``max`` or ``min``.
+    certificate: the proof.
+    seconds: wall time by phase (``build``, ``solve``, ``certify``).
+    extras: further tables by name (convergence, baselines), each a tidy frame.
+    notes: what a reader must know (optimistic value, soft limits used), one sentence each.
+    """
+
+    market: str
+    case: str
+    variant: str
+    method: str
+    solver: str
+    currency: str
+    index: pd.Index
+    step_hours: float
+    table: pd.DataFrame
+    money: Mapping[str, Mapping[str, float]]
+    objective: float
+    bound: float | None
+    gap: float | None
+    sense: str
+    certificate: Certificate
+    seconds: Mapping[str, float]
+    extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def wide(self, quantity: str, kind: str | None = None) -> pd.DataFrame:
+        """Values of one quantity, a row per step and a column per asset."""
+        rows = self.table[self.table["quantity"] == quantity]
+        if kind is not None:
+            rows = rows[rows["kind"] == kind]
+        return rows.pivot_table(index="step", columns="asset", values="value", sort=False)
+
+    def __str__(self) -> str:
+        verdict = "certified" if self.certificate.passed else "NOT certified"
+        gap = f", gap {self.gap:.1e}" if self.gap is not None else ""
+        word = "profit" if self.sense == "max" else "cost"
+        return f"{self.market} on {self.case} ({self.variant}): {word} {self.objective:,.2f} {self.currency}{gap}, {verdict}"
