@@ -1,0 +1,25 @@
+"""Errors of the commands themselves."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class PipelineError(Exception):
+    """Base of every expected error of a command; ``exit_code`` is what the process ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class ConfigError(PipelineError):
+    """A configuration value that cannot be used; the text says which key, what it holds, and what it may hold."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class StoppedError(PipelineError):
+    """The run was asked to stop (Ctrl-C or SIGTERM)."""
+
+
+class FolderError(PipelineError):
+    """A folder that cannot be read or written."""
