@@ -18,7 +18,16 @@ from forecasting.errors import SettingError
 FloatArray = NDArray[np.float64]
 Days = NDArray[np.datetime64]
 
+#: A local date in any of the forms that users write.
+Day = date | str | np.datetime64 | pd.Timestamp
+
 DAY_MINUTES = 1440
+
+
+def as_day(day: Day) -> np.datetime64:
+    """``day`` as ``datetime64[D]``; a clock time and a time zone in it are dropped."""
+    found: np.datetime64 = pd.Timestamp(day).tz_localize(None).to_datetime64().astype("datetime64[D]")
+    return found
 
 
 def slots_per_day(step_minutes: int) -> int:
@@ -28,15 +37,13 @@ def slots_per_day(step_minutes: int) -> int:
     return DAY_MINUTES // step_minutes
 
 
-def day_start(day: date | str | np.datetime64 | pd.Timestamp, time_zone: str) -> pd.Timestamp:
+def day_start(day: Day, time_zone: str) -> pd.Timestamp:
     """UTC instant at which market day ``day`` begins in ``time_zone``."""
     naive = pd.Timestamp(day).tz_localize(None).normalize()
     return naive.tz_localize(time_zone, ambiguous=True, nonexistent="shift_forward").tz_convert("UTC")
 
 
-def delivery_index(
-    day: date | str | np.datetime64 | pd.Timestamp, time_zone: str, step_minutes: int = 60
-) -> pd.DatetimeIndex:
+def delivery_index(day: Day, time_zone: str, step_minutes: int = 60) -> pd.DatetimeIndex:
     """UTC start of every delivery step of one market day: 23, 24 or 25 hours, or 92, 96 or 100 quarter-hours.
 
     >>> [len(delivery_index(day, "Europe/Berlin")) for day in ("2024-03-31", "2024-06-01", "2024-10-27")]
@@ -56,9 +63,9 @@ def delivery_day(instant: pd.Timestamp, time_zone: str) -> date:
     return local
 
 
-def day_range(first_day: date | str | np.datetime64, last_day: date | str | np.datetime64) -> Days:
+def day_range(first_day: Day, last_day: Day) -> Days:
     """Every day from ``first_day`` to ``last_day``, both included, as ``datetime64[D]``."""
-    first, last = np.datetime64(first_day, "D"), np.datetime64(last_day, "D")
+    first, last = as_day(first_day), as_day(last_day)
     if last < first:
         raise SettingError(f"last day {last} lies before first day {first}")
     return np.arange(first, last + 1)
@@ -69,15 +76,14 @@ def slot_positions(
 ) -> NDArray[np.int64]:
     """Position of each UTC step in the flattened slot array that begins with ``first_day``; negative before it."""
     wall = index.tz_convert(time_zone).tz_localize(None).as_unit("ns").asi8
-    origin = np.datetime64(first_day, "ns").astype(np.int64)
+    origin = first_day.astype("datetime64[ns]").astype(np.int64)
     return np.asarray((wall - origin) // (step_minutes * 60_000_000_000), dtype=np.int64)
 
 
 def skipped_slots(first_day: np.datetime64, days: int, time_zone: str, step_minutes: int) -> NDArray[np.int64]:
     """Flattened positions of the slots that do not exist on the clock (the spring hour), for ``days`` days."""
     slots = slots_per_day(step_minutes)
-    last_day = np.datetime64(first_day, "D") + days - 1
-    start, end = day_start(first_day, time_zone), day_start(last_day + 1, time_zone)
+    start, end = day_start(first_day, time_zone), day_start(first_day + np.timedelta64(days, "D"), time_zone)
     index = pd.date_range(start, end, freq=pd.Timedelta(minutes=step_minutes), inclusive="left", unit="ns")
     exists = np.zeros(days * slots, dtype=bool)
     exists[slot_positions(index, first_day, time_zone, step_minutes)] = True
@@ -122,9 +128,7 @@ def fill_skipped(flat: FloatArray, days: Days, time_zone: str, step_minutes: int
     return filled.reshape(len(days), slots)
 
 
-def from_slots(
-    slot_values: FloatArray, day: date | str | np.datetime64 | pd.Timestamp, time_zone: str, step_minutes: int = 60
-) -> FloatArray:
+def from_slots(slot_values: FloatArray, day: Day, time_zone: str, step_minutes: int = 60) -> FloatArray:
     """Values of the real delivery steps of ``day`` from its normalised slots.
 
     ``slot_values`` has shape ``[slot, ...]``; the result ``[step, ...]`` follows ``delivery_index``: the skipped spring
@@ -133,5 +137,5 @@ def from_slots(
     slots = slots_per_day(step_minutes)
     if slot_values.shape[0] != slots:
         raise SettingError(f"expected {slots} slots of {step_minutes} minutes, got {slot_values.shape[0]}")
-    first = np.datetime64(pd.Timestamp(day).tz_localize(None).date(), "D")
-    return slot_values[slot_positions(delivery_index(day, time_zone, step_minutes), first, time_zone, step_minutes)]
+    positions = slot_positions(delivery_index(day, time_zone, step_minutes), as_day(day), time_zone, step_minutes)
+    return slot_values[positions]
