@@ -191,7 +191,8 @@ def pit_from_quantiles(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[floa
 def energy_score(y: ArrayLike, paths: ArrayLike) -> float:
     """Energy score of joint paths, mean over days: ``E||X - y|| - E||X - X'|| / 2``.
 
-    Gneiting and Raftery 2007, Eq. 22, with the sign turned so that less is better. ``y`` is ``[N, D]`` and ``paths`` ``[N, K, D]``; ``D`` runs over everything that is forecast jointly.
+    Gneiting and Raftery 2007, Eq. 22, with the sign turned so that less is better.
+    ``y`` is ``[N, D]`` and ``paths`` ``[N, K, D]``; ``D`` runs over everything that is forecast jointly.
     """
     truth, members = _checked_paths(y, paths)
     total = 0.0
