@@ -1,0 +1,168 @@
+"""Charts that any market, training run or benchmark can use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from pipelines.report.charts.axes import TimeAxis, frame, legend_on_top, steps, unit
+from pipelines.report.charts.svg import Chart, canvas
+from pipelines.report.charts.theme import TICK_PX, C, series_colour, series_style
+from pipelines.report.words import number, plain
+
+FloatArray = NDArray[np.float64]
+MOST_LINES = 8
+
+
+def time_lines(axis: TimeAxis, values: pd.DataFrame, title: str, unit_text: str) -> Chart:
+    """A step line per column; beyond eight columns the range, the mean and nothing else."""
+    with canvas() as sheet:
+        ax = sheet.figure.add_subplot()
+        table = values.to_numpy(dtype=float)
+        if table.shape[1] > MOST_LINES:
+            low, high = np.nanmin(table, axis=1), np.nanmax(table, axis=1)
+            for position, line in enumerate((low, np.nanmean(table, axis=1), high)):
+                name = ("lowest", "mean", "highest")[position]
+                steps(ax, axis.edges, line, color=series_colour(position), label=f"{name} of {table.shape[1]}")
+        else:
+            for position, name in enumerate(values):
+                style = {"color": series_colour(position), "linestyle": ("-", "--", "-.", ":")[position % 4]}
+                steps(ax, axis.edges, table[:, position], label=plain(name), **style)
+        if ax.get_ylim()[0] < 0 < ax.get_ylim()[1]:
+            ax.axhline(0, color=C["muted"], linewidth=1)
+        axis.apply(ax)
+        unit(ax, unit_text)
+        frame(sheet.figure, left=52, top=64 if len(values.columns) > 4 else 52)
+        legend_on_top(sheet.figure, ax, columns=4)
+        caption = f"From {number(float(np.nanmin(table)))} to {number(float(np.nanmax(table)))} {unit_text}".strip()
+        return sheet.chart(title, f"{caption}, mean {number(float(np.nanmean(table)))}.")
+
+
+def lines(
+    x: FloatArray,
+    series: Mapping[str, FloatArray],
+    title: str,
+    x_label: str,
+    y_label: str,
+    caption: str,
+    *,
+    log_y: bool = False,
+) -> Chart:
+    """Lines over any number axis, each with a marker per point; NaN leaves a gap."""
+    with canvas() as sheet:
+        ax = sheet.figure.add_subplot()
+        for position, (name, values) in enumerate(series.items()):
+            style = {"color": series_colour(position), "linestyle": series_style(position), "markersize": 3.5}
+            ax.plot(x, values, marker="os^Dv"[position % 5], label=plain(name), **style)
+        if log_y:
+            ax.set_yscale("log")
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=bool(np.equal(np.mod(x, 1), 0).all())))
+        ax.set_xlabel(x_label)
+        unit(ax, y_label + (", logarithmic" if log_y else ""))
+        frame(sheet.figure, left=56)
+        legend_on_top(sheet.figure, ax, columns=min(4, max(1, len(series))))
+        return sheet.chart(title, caption)
+
+
+def convergence(table: pd.DataFrame, title: str = "Convergence", caption: str = "") -> Chart:
+    """Numeric columns against the first one (a round or a call count); a positive column over two decades is drawn in logarithms."""
+    numeric = table.select_dtypes("number")
+    x_name, *names = [str(c) for c in numeric.columns]
+    positive = numeric[names].to_numpy(dtype=float)
+    positive = positive[np.isfinite(positive)]
+    log_y = bool(len(positive) and positive.min() > 0 and positive.max() > 100 * positive.min())
+    series = {name: numeric[name].to_numpy(dtype=float) for name in names}
+    last = ", ".join(f"{plain(name)} {number(values[-1])}" for name, values in series.items())
+    told = caption or f"After {number(numeric[x_name].iloc[-1])} {plain(x_name)}: {last}."
+    return lines(numeric[x_name].to_numpy(dtype=float), series, title, plain(x_name), "value", told, log_y=log_y)
+
+
+def learning_curve(
+    epochs: Sequence[float], losses: Mapping[str, Sequence[float]], best_epoch: float | None, unit_text: str
+) -> Chart:
+    """Training and validation loss by epoch, with the epoch that was kept."""
+    with canvas() as sheet:
+        ax = sheet.figure.add_subplot()
+        for position, (name, values) in enumerate(losses.items()):
+            ax.plot(epochs, values, color=series_colour(position), linestyle=series_style(position), label=plain(name))
+        if best_epoch is not None:
+            ax.axvline(best_epoch, color=C["muted"], linestyle=":", label="kept")
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+        ax.set_xlabel("epoch")
+        unit(ax, f"loss{', ' + unit_text if unit_text else ''}")
+        frame(sheet.figure, left=56)
+        legend_on_top(sheet.figure, ax)
+        ends = ", ".join(f"{plain(name)} {number(float(values[-1]))}" for name, values in losses.items())
+        kept = f" Epoch {number(best_epoch)} was kept." if best_epoch is not None else ""
+        return sheet.chart("Learning curve", f"Last epoch: {ends}.{kept}")
+
+
+def bars(
+    values: Mapping[str, float], title: str, x_label: str, caption: str = "", highlight: Sequence[str] = ()
+) -> Chart:
+    """Horizontal bars, one per name, each with its figure; ``highlight`` names the ones in the accent colour."""
+    names = list(values)
+    with canvas(66 + 26 * len(names)) as sheet:
+        ax = sheet.figure.add_subplot()
+        ax.grid(axis="x")
+        ax.grid(visible=False, axis="y")
+        amounts = np.array([values[n] for n in names], dtype=float)
+        colours = [C["accent"] if n in highlight else C["grid"] for n in names]
+        ax.barh(range(len(names)), np.nan_to_num(amounts), color=colours, height=0.64)
+        for row, amount in enumerate(amounts):
+            ax.text(
+                max(float(np.nan_to_num(amount)), 0.0), row, f" {number(float(amount))}", va="center", fontsize=TICK_PX
+            )
+        ax.axvline(0, color=C["muted"], linewidth=1)
+        ax.set_yticks(range(len(names)), [plain(n)[:28] for n in names])
+        ax.invert_yaxis()
+        low, high = ax.get_xlim()
+        ax.set_xlim(low, high + 0.12 * (high - low))
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        ax.set_xlabel(x_label)
+        frame(sheet.figure, left=18 + 6.6 * max(min(len(n), 28) for n in names), top=12, right=16)
+        told = ", ".join(f"{plain(n)} {number(float(a))}" for n, a in zip(names, amounts, strict=True))
+        return sheet.chart(title, caption or f"{told} ({x_label}).", f"{caption} {told} ({x_label}).".strip())
+
+
+def scatter(
+    x: FloatArray, y: FloatArray, title: str, x_label: str, y_label: str, caption: str, *, diagonal: bool = False
+) -> Chart:
+    """Points; with ``diagonal`` also the line where both are equal."""
+    with canvas(320) as sheet:
+        ax = sheet.figure.add_subplot()
+        ax.grid(axis="both")
+        ax.plot(x, y, "o", color=C["accent"], alpha=0.6, markersize=4, markeredgewidth=0)
+        if diagonal:
+            ends = [float(min(np.min(x), np.min(y))), float(max(np.max(x), np.max(y)))]
+            ax.plot(ends, ends, color=C["muted"], linewidth=1, linestyle="--")
+        ax.set_xlabel(x_label)
+        unit(ax, y_label)
+        frame(sheet.figure, left=56, top=30)
+        return sheet.chart(title, caption)
+
+
+def histogram(
+    values: FloatArray, title: str, x_label: str, caption: str, marks: Mapping[str, float] | None = None
+) -> Chart:
+    """How often each value occurs, with named marks (a mean, an interval's ends)."""
+    with canvas() as sheet:
+        ax = sheet.figure.add_subplot()
+        counts, edges = np.histogram(values, bins=min(40, max(8, int(np.sqrt(len(values))))))
+        ax.stairs(counts, edges, fill=True, color=C["grid"], alpha=0.75, linewidth=0, label="realisations")
+        for position, (name, mark) in enumerate((marks or {}).items()):
+            style: Any = {
+                "color": (C["gas"], C["ink"], C["storage"])[position % 3],
+                "linestyle": ("-", "--", ":")[position % 3],
+            }
+            ax.axvline(mark, label=name, **style)
+        ax.set_xlabel(x_label)
+        unit(ax, "realisations per bin")
+        frame(sheet.figure, left=52)
+        legend_on_top(sheet.figure, ax, columns=4)
+        return sheet.chart(title, caption)

@@ -1,0 +1,47 @@
+"""Money by item, from the first amount to the total."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pipelines.report.charts.axes import frame
+from pipelines.report.charts.svg import Chart, canvas
+from pipelines.report.charts.theme import TICK_PX, C
+from pipelines.report.words import money, plain
+
+
+def money_waterfall(items: Mapping[str, float], currency: str, title: str, total_name: str = "total") -> Chart:
+    """Income and cost items as steps from zero to their sum; the largest income first, then the costs by size."""
+    ordered = sorted(items.items(), key=lambda item: (item[1] < 0, -abs(item[1])))
+    total = sum(items.values())
+    names = [*(plain(name) for name, _ in ordered), total_name]
+    with canvas(70 + 30 * len(names)) as sheet:
+        ax = sheet.figure.add_subplot()
+        ax.grid(axis="x")
+        ax.grid(visible=False, axis="y")
+        reached = 0.0
+        for row, (_, amount) in enumerate(ordered):
+            colour = C["good"] if amount >= 0 else C["gas"]
+            ax.barh(row, amount, left=reached, color=colour, height=0.62)
+            reached += amount
+            ax.plot([reached, reached], [row - 0.31, row + 1.31], color=C["muted"], linewidth=1)
+            ax.text(max(reached, reached - amount), row, f" {money(amount, '').strip()}", va="center", fontsize=TICK_PX)
+        ax.barh(len(ordered), total, color=C["accent"], height=0.62)
+        label = f" {money(total, '').strip()}"
+        ax.text(max(total, 0.0), len(ordered), label, va="center", fontsize=TICK_PX, fontweight="bold")
+        ax.axvline(0, color=C["muted"], linewidth=1)
+        ax.set_yticks(range(len(names)), names)
+        ax.invert_yaxis()
+        left, right = ax.get_xlim()
+        ax.set_xlim(left, right + 0.16 * (right - left))
+        ax.xaxis.set_major_locator(_few_ticks())
+        ax.set_xlabel(f"{currency} over the horizon")
+        frame(sheet.figure, left=18 + 6.6 * max(len(n) for n in names), top=12, right=16)
+        listed = ", ".join(f"{plain(name)} {money(amount, currency)}" for name, amount in ordered)
+        return sheet.chart(title, f"{listed}: {total_name} {money(total, currency)}.")
+
+
+def _few_ticks() -> object:
+    from matplotlib.ticker import MaxNLocator
+
+    return MaxNLocator(nbins=4)

@@ -1,0 +1,104 @@
+"""Numbers, instants and names as a reader wants to see them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+
+import pandas as pd
+
+#: What the unit at the end of a quantity's name is called on the page; the longest ending wins.
+UNIT_ENDINGS: dict[str, str] = {
+    "_per_mwh": "{currency}/MWh",
+    "_eur_mwh": "EUR/MWh",
+    "_kwh": "kWh",
+    "_mwh": "MWh",
+    "_mvarh": "Mvarh",
+    "_mvar": "Mvar",
+    "_mva": "MVA",
+    "_mw": "MW",
+    "_kw": "kW",
+    "_pu": "p.u.",
+    "_hours": "h",
+    "_seconds": "s",
+    "_share": "share",
+    "_percent": "%",
+    "_c": "°C",
+}
+
+
+def number(value: object, digits: int = 4) -> str:
+    """A figure with thousands separators and about ``digits`` significant digits; ``n/a`` where there is none."""
+    if value is None or value is pd.NaT:
+        return "n/a"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "\N{MINUS SIGN}")
+    if not isinstance(value, float):
+        try:
+            value = float(value)  # type: ignore[arg-type]
+        except (TypeError, ValueError):
+            return str(value)
+    if math.isnan(value):
+        return "n/a"
+    size = abs(value)
+    if size == 0:
+        return "0"
+    if size < 1e-3 or size >= 1e9:
+        text = f"{value:.1e}"
+    else:
+        decimals = max(0, min(3, digits - 1 - math.floor(math.log10(size))))
+        text = f"{value:,.{decimals}f}"
+    return text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
+
+
+def money(value: float, currency: str) -> str:
+    """An amount with two decimals and its currency."""
+    sign = "\N{MINUS SIGN}" if round(value, 2) < 0 else ""
+    return f"{sign}{abs(value):,.2f} {currency}"
+
+
+def instant(value: object, time_zone: str) -> str:
+    """A moment in ``time_zone``; text that is no moment is returned as it is."""
+    if value is None or value is pd.NaT or value == "":
+        return "n/a"
+    try:
+        moment = pd.Timestamp(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        return str(value)
+    if moment.tzinfo is None:
+        return str(value)
+    return f"{moment.tz_convert(time_zone):%d %b %Y %H:%M %Z}"
+
+
+def quantity_unit(quantity: str, currency: str = "") -> str:
+    """Unit of a quantity by the ending of its name: ``power_mw`` is in MW."""
+    for ending, name in UNIT_ENDINGS.items():
+        if quantity.endswith(ending):
+            return name.format(currency=currency or "money")
+    return ""
+
+
+def quantity_name(quantity: str) -> str:
+    """The quantity in words, without its unit: ``curtailed_power_mw`` is curtailed power."""
+    for ending in UNIT_ENDINGS:
+        if quantity.endswith(ending):
+            quantity = quantity[: -len(ending)]
+            break
+    return plain(quantity)
+
+
+def plain(name: str) -> str:
+    """An identifier in words."""
+    return str(name).replace("_", " ").strip()
+
+
+def sentence(text: str) -> str:
+    """The text with a capital first letter."""
+    return text[:1].upper() + text[1:]
+
+
+def figures(values: Mapping[str, float]) -> str:
+    """``name 1.2, other 3.4`` for a mapping of seconds or the like."""
+    return ", ".join(f"{plain(name)} {number(value, 3)}" for name, value in values.items())
