@@ -34,12 +34,16 @@ class Prediction:
 
 @dataclass(frozen=True)
 class FitReport:
-    """What training did: rows of the learning curve (dictionaries of plain numbers), seconds, and samples used."""
+    """What training did: rows of the learning curve (dictionaries of plain numbers), seconds, and samples used.
+
+    ``samples_per_second`` is the training throughput (rows through the optimiser), 0 where there is no such loop.
+    """
 
     seconds: float
     samples: int
     parameters: int
     curve: tuple[Mapping[str, float], ...] = field(default_factory=tuple)
+    samples_per_second: float = 0.0
 
 
 class Forecaster(ABC):

@@ -1,0 +1,61 @@
+"""Forecasters by name. A model's file is imported when the model is asked for, not before."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from typing import Any
+
+from forecasting.errors import SettingError, UnknownNameError
+from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
+from forecasting.names import unknown
+
+_MODELS: dict[str, str] = {
+    "conditional_transformer": "forecasting.models.conditional_transformer:ConditionalTransformer",
+    "paper_transformer": "forecasting.models.paper_transformer:PaperTransformer",
+    "feed_forward": "forecasting.models.feed_forward:FeedForwardForecaster",
+    "lstm": "forecasting.models.lstm:LSTMForecaster",
+    "cnn": "forecasting.models.cnn:CNNForecaster",
+    "seq2seq": "forecasting.models.seq2seq:Seq2SeqForecaster",
+    "lear": "forecasting.models.lear:Lear",
+    "naive": "forecasting.models.naive:Naive",
+    "naive_weekly": "forecasting.models.naive:NaiveWeekly",
+}
+
+
+def available() -> tuple[str, ...]:
+    """Names that :func:`create` knows."""
+    return tuple(_MODELS)
+
+
+def register(name: str, location: str) -> None:
+    """Add a forecaster of your own: ``location`` is ``package.module:Class``, imported on first use."""
+    _MODELS[name] = location
+
+
+def create(name: str, **settings: Any) -> Forecaster:
+    """A fresh forecaster.
+
+    Raises ``UnknownNameError`` for a model or setting that does not exist, with the nearest right one, and
+    ``SettingError`` for a value that cannot be used.
+
+    >>> create("conditional_transformer", width=32, heads=2).name
+    'conditional_transformer'
+    """
+    if name not in _MODELS:
+        raise UnknownNameError(unknown("model", name, _MODELS))
+    module, _, class_name = _MODELS[name].partition(":")
+    model_class = getattr(importlib.import_module(module), class_name)
+    known = [p for p in inspect.signature(model_class).parameters if p not in ("args", "kwargs")]
+    for key in settings:
+        if key not in known:
+            raise UnknownNameError(unknown(f"setting of model {name}", key, known))
+    try:
+        model = model_class(**settings)
+    except (TypeError, ValueError) as error:
+        raise SettingError(f"model {name} cannot be built with these settings: {error}") from error
+    assert isinstance(model, Forecaster)
+    return model
+
+
+__all__ = ["QUANTILE_LEVELS", "FitReport", "Forecaster", "Prediction", "available", "create", "register"]
