@@ -1,0 +1,1 @@
+"""Mixed-integer second-order cone programs by outer approximation, on the compiled matrices of a Pyomo model."""
