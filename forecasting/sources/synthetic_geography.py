@@ -26,8 +26,8 @@ class Landscape:
 
 
 LANDSCAPES = (
-    Landscape("COAST", 6, (4,) * 6, 9.8, 0.85, 0.35, 0.18),
-    Landscape("PLAIN", 8, (2,) * 8, 8.2, 0.60, 0.0, 0.35),
+    Landscape("COAST", 6, (4,) * 6, 9.6, 0.50, 0.14, 0.15),
+    Landscape("PLAIN", 8, (2,) * 8, 8.2, 0.48, 0.0, 0.32),
     Landscape("VALLEY", 6, (2, 2, 2, 2, 1, 1), 6.8, 0.18, 0.0, 0.55),
 )
 
@@ -60,7 +60,11 @@ class Geography:
 
 def build_geography(rng: np.random.Generator) -> Geography:
     """Draw the map. Coast lies in the north-west, plains in the middle, valleys in the south-east (map of 1100 km)."""
-    rows = {"COAST": (650.0, 1000.0, 0.0, 700.0), "PLAIN": (350.0, 700.0, 200.0, 1000.0), "VALLEY": (0.0, 350.0, 400.0, 1100.0)}
+    rows = {
+        "COAST": (650.0, 1000.0, 0.0, 700.0),
+        "PLAIN": (350.0, 700.0, 200.0, 1000.0),
+        "VALLEY": (0.0, 350.0, 400.0, 1100.0),
+    }
     zones: list[ZoneInfo] = []
     sites: list[SiteInfo] = []
     for landscape in LANDSCAPES:
@@ -69,16 +73,7 @@ def build_geography(rng: np.random.Generator) -> Geography:
         for k in range(landscape.zones):
             zone = _draw_zone(landscape, k, float(spread[k]), south, north, rng)
             zones.append(zone)
-            for number in range(1, landscape.sites_per_zone[k] + 1):
-                sites.append(
-                    SiteInfo(
-                        name=f"{zone.name}_W{number}",
-                        zone=zone.name,
-                        capacity_mw=float(rng.choice([12.0, 18.0, 24.0, 36.0, 48.0])),
-                        east_km=zone.east_km + float(rng.uniform(-50, 50)),
-                        north_km=zone.north_km + float(rng.uniform(-50, 50)),
-                    )
-                )
+            sites += [_draw_site(zone, number, rng) for number in range(1, landscape.sites_per_zone[k] + 1)]
     return Geography(tuple(zones), tuple(sites))
 
 
@@ -101,4 +96,14 @@ def _draw_zone(
         offshore_mw=landscape.offshore_share * peak * float(varied[1]),
         solar_mw=landscape.solar_share * peak * float(varied[2]),
         dispatchable_mw=peak * float(rng.uniform(0.93, 1.0)),
+    )
+
+
+def _draw_site(zone: ZoneInfo, number: int, rng: np.random.Generator) -> SiteInfo:
+    return SiteInfo(
+        name=f"{zone.name}_W{number}",
+        zone=zone.name,
+        capacity_mw=float(rng.choice([12.0, 18.0, 24.0, 36.0, 48.0])),
+        east_km=zone.east_km + float(rng.uniform(-50, 50)),
+        north_km=zone.north_km + float(rng.uniform(-50, 50)),
     )

@@ -67,8 +67,7 @@ def autoregressive(rng: np.random.Generator, hours: int, places: int, memory_h: 
 def spatial_factor(east_km: FloatArray, north_km: FloatArray, length_km: float = CORRELATION_LENGTH_KM) -> FloatArray:
     """Cholesky factor ``[place, place]`` of the correlation ``exp(-distance / length)``."""
     distance = np.hypot(east_km[:, None] - east_km, north_km[:, None] - north_km)
-    factor: FloatArray = np.linalg.cholesky(np.exp(-distance / length_km) + 1e-9 * np.eye(len(east_km)))
-    return factor
+    return np.asarray(np.linalg.cholesky(np.exp(-distance / length_km) + 1e-9 * np.eye(len(east_km))), dtype=np.float64)
 
 
 def winter_share(index: pd.DatetimeIndex) -> FloatArray:
