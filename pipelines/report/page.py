@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +14,7 @@ from markupsafe import Markup
 
 from pipelines.report.charts.svg import Chart
 from pipelines.report.charts.theme import css_variables
+from pipelines.run_folder import write_atomically
 
 Status = Literal["ok", "degraded", "failed"]
 
@@ -25,7 +24,7 @@ STATUS_WORDS: dict[str, str] = {
     "degraded": "Degraded: published with a fallback or a repaired input",
     "failed": "Failed: nothing was published",
 }
-SIMULATED_BANNER = "Simulated data: the series behind this page come from a stochastic model, not from a market."
+SIMULATED_BANNER = "This page shows simulated data: its series come from a stochastic model, not from a market."
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ class Page:
     headlines: Sequence[Headline] = ()
     sections: Sequence[Section] = ()
     links: Sequence[tuple[str, str]] = ()
-    footer: str = field(default="")
+    footer: str = ""
 
 
 def render(page: Page) -> str:
@@ -109,22 +108,10 @@ def write_page(path: Path | str, page: Page) -> Path:
 
     Raises
     ------
-    OSError: if the folder cannot be written; the old file is then untouched.
+    FolderError: if the folder cannot be written; the old file is then untouched.
     """
-    target = Path(path)
     text = render(page)
-    handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).chmod(0o644)
-        Path(name).replace(target)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
-    return target
+    return write_atomically(Path(path), lambda part: part.write_text(text, encoding="utf-8"))
 
 
 def _distinct(anchors: Sequence[str]) -> list[str]:
