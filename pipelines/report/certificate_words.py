@@ -88,7 +88,7 @@ def certificate_lead(certificate: Certificate) -> str:
     """One sentence with the verdict."""
     judged = [name for name in certificate.tolerances if getattr(certificate, name) is not None]
     if certificate.passed:
-        return f"All {len(judged)} checks that apply to this plan passed; they were made after the solver had finished."
+        return f"All {len(judged)} checks that apply to this plan passed."
     if not judged:
         return "Nothing was checked, so this plan is not certified."
     failed = ", ".join(CHECKS[name][0].lower() if name in CHECKS else name for name in certificate.failures)
@@ -99,5 +99,5 @@ def certificate_headline(certificate: Certificate) -> Headline:
     """Certified or not, for the top of the page."""
     judged = sum(getattr(certificate, name) is not None for name in certificate.tolerances)
     if certificate.passed:
-        return Headline("Plan", "Certified", f"{judged} independent checks passed", "good")
-    return Headline("Plan", "Not certified", f"{len(certificate.failures)} of {judged} checks failed", "bad")
+        return Headline("Plan", "Certified", "", f"all {judged} checks passed", "good")
+    return Headline("Plan", "Not certified", "", f"{len(certificate.failures)} of {judged} checks failed", "bad")

@@ -25,7 +25,7 @@ from pipelines.report.schedule_sections import (
     storage_section,
 )
 from pipelines.report.schedule_view import ScheduleView
-from pipelines.report.words import figures, instant, money, number, plain, sentence
+from pipelines.report.words import amount, figures, instant, number, sentence
 
 #: At most this many forecasts are drawn; the table lists all of them.
 MOST_FANS = 8
@@ -112,9 +112,7 @@ def forecast_section(forecasts: Mapping[str, Forecast], known: Mapping[str, pd.D
             beside = aligned(known.get(name), forecast.index)
             levels, quantiles = forecast.quantile_levels, forecast.quantiles
             charts.append(
-                forecast_fan(
-                    title, axis, forecast.mean, levels, quantiles, beside, f"{forecast.target}, {forecast.unit}"
-                )
+                forecast_fan(title, axis, forecast.mean, levels, quantiles, beside, forecast.target, forecast.unit)
             )
         span = [number(float(value)) for value in (forecast.mean.min(), forecast.mean.mean(), forecast.mean.max())]
         rows.append(
@@ -146,10 +144,10 @@ def inputs_section(forecasts: Mapping[str, Forecast], summary: Mapping[str, Any]
         records[name] = _record(entry)
     rows: list[list[str | Cell]] = []
     for name, (origin, newest, note) in records.items():
-        rows.append([plain(name), Cell(origin, _TONES.get(origin)), instant(newest, time_zone), note])
+        rows.append([name, Cell(origin, _TONES.get(origin)), instant(newest, time_zone), note])
     doubtful = [name for name, (origin, _, _) in records.items() if origin in _TONES]
     lead = f"{len(records)} series were used; "
-    lead += f"replaced or missing: {', '.join(map(plain, doubtful))}." if doubtful else "none was replaced or missing."
+    lead += f"replaced or missing: {', '.join(doubtful)}." if doubtful else "none was replaced or missing."
     table = Table("Input series", ("Series", "Origin", "Newest value", "Note"), rows)
     return Section("Inputs", lead if rows else "No input series was recorded.", tables=[table] if rows else [])
 
@@ -186,7 +184,7 @@ def provenance_section(summary: Mapping[str, Any], time_zone: str, schedule: Sch
 
 
 def _planned_prices(view: ScheduleView, forecasts: Mapping[str, Forecast]) -> dict[str, np.ndarray]:
-    spot = view.total("grid", "price_per_mwh")
+    spot = view.total("grid", "spot_price_per_mwh")
     if spot is not None:
         return {"spot price": spot}
     return {f"{f.zone} price": f.mean for f in forecasts.values() if f.target == "price" and len(f.mean) == view.steps}
@@ -200,23 +198,24 @@ def _headlines(
     word = "Profit" if schedule.sense == "max" else "Cost"
     items = [
         certificate_headline(schedule.certificate),
-        Headline(word, money(schedule.objective, schedule.currency), gap),
+        Headline(word, *amount(schedule.objective, schedule.currency), gap),
     ]
     for name, values in list(price.items())[:1]:
         spread = f"{number(float(values.min()))} to {number(float(values.max()))}"
-        items.append(Headline(f"Mean {name}", f"{number(float(values.mean()))} {schedule.currency}/MWh", spread))
+        items.append(Headline(f"Mean {name}", number(float(values.mean())), f"{schedule.currency}/MWh", spread))
     wind, available = view.total("wind", "power_mw"), view.total("wind", "available_mw")
     if wind is not None:
         used = view.energy_mwh(wind)
         lost = view.energy_mwh(available) - used if available is not None else 0.0
         note = f"{number(lost)} MWh curtailed" if lost > 1e-6 else "none curtailed"
-        items.append(Headline("Wind energy", f"{number(used)} MWh", note))
-    grid = view.total("grid", "power_mw")
+        items.append(Headline("Wind energy", number(used), "MWh", note))
+    grid = view.total("grid", "import_mw")
     if grid is not None:
         items.append(
             Headline(
                 "Bought from the grid",
-                f"{number(view.energy_mwh(np.maximum(grid, 0)))} MWh",
+                number(view.energy_mwh(np.maximum(grid, 0))),
+                "MWh",
                 f"peak {number(float(grid.max()))} MW",
             )
         )
@@ -226,8 +225,9 @@ def _headlines(
         items.append(
             Headline(
                 "Lowest voltage",
-                f"{number(float(low.min()), 4)} p.u.",
-                f"bus {str(low.idxmin()).removeprefix('bus').strip('_ ')}",
+                number(float(low.min()), 5),
+                "p.u.",
+                f"bus {low.idxmin()}",
             )
         )
     return items

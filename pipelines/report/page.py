@@ -47,10 +47,11 @@ class Table:
 
 @dataclass(frozen=True)
 class Headline:
-    """One figure at the top of the page: what it is, the figure with its unit, and one line to read it by."""
+    """One figure at the top of the page: what it is, the figure, its unit, and one line to read it by."""
 
     name: str
     value: str
+    unit: str = ""
     note: str = ""
     tone: Literal["good", "warn", "bad"] | None = None
 

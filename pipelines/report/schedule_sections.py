@@ -23,7 +23,7 @@ from pipelines.report.charts import (
     voltage_profile,
 )
 from pipelines.report.page import Section, Table
-from pipelines.report.schedule_view import ScheduleView, feeder_drawing, on_buses
+from pipelines.report.schedule_view import ScheduleView, feeder_drawing
 from pipelines.report.words import figures, money, number, plain, sentence
 
 Asset = tuple[str, str, str]
@@ -65,17 +65,15 @@ def response_section(view: ScheduleView, time_zone: str | None) -> Section | Non
         return None
     axis, currency = view.axis(time_zone), view.schedule.currency
     paid = np.asarray((subsidy * response).sum(axis=1), dtype=float)
-    free = view.total("customer", "flexible_free_mw")
     charts = [
         time_heatmap(axis, subsidy, "Subsidy by customer", f"{currency}/MWh", "customer"),
-        response_totals(axis, np.asarray(response.sum(axis=1), dtype=float), free, paid, currency),
+        response_totals(axis, np.asarray(response.sum(axis=1), dtype=float), paid, currency),
         time_heatmap(axis, response * 1000, "Flexible demand by customer", "kW", "customer", "cividis"),
     ]
     offered = subsidy.to_numpy(dtype=float)
-    lead = (
-        f"{int((offered.max(axis=0) > 1e-6).sum())} of {offered.shape[1]} customers are offered a subsidy; the mean of the offers "
-        f"above zero is {number(float(offered[offered > 1e-6].mean()) if (offered > 1e-6).any() else 0.0)} {currency}/MWh."
-    )
+    above = offered[offered > 1e-6]
+    lead = f"{int((offered.max(axis=0) > 1e-6).sum())} of {offered.shape[1]} customers are offered a subsidy"
+    lead += f", {number(float(above.mean()))} {currency}/MWh on average." if above.size else "."
     return Section("Subsidies and response", lead, charts)
 
 
@@ -95,8 +93,8 @@ def network_section(
     charts = [voltage_band(axis, voltage, limits_pu), voltage_profile(axis, voltage, limits_pu)]
     if feeder is not None:
         drawing = feeder_drawing(feeder)
-        now = on_buses(voltage.iloc[worst], drawing.buses)
-        flow = _flows(view.table("line", "power_mw"), worst)
+        now = {str(bus): float(value) for bus, value in voltage.iloc[worst].items()}
+        flow = _flows(view.table("line", "flow_mw"), worst)
         charts.append(feeder_map(drawing, now, assets, axis.step_names[worst], limits_pu, flow))
     low, high = float(voltage.to_numpy().min()), float(voltage.to_numpy().max())
     lead = f"Voltages stay between {number(low, 5)} and {number(high, 5)} p.u."
@@ -106,15 +104,12 @@ def network_section(
     return Section("Network", lead, charts)
 
 
-def _flows(power_mw: pd.DataFrame | None, step: int) -> dict[tuple[str, str], float]:
-    if power_mw is None:
+def _flows(flow_mw: pd.DataFrame | None, step: int) -> dict[tuple[str, str], float]:
+    """Branch (sending, receiving bus) to its flow; lines are called by both buses, ``1-2``."""
+    if flow_mw is None:
         return {}
-    found: dict[tuple[str, str], float] = {}
-    for name, value in power_mw.iloc[step].items():
-        ends = str(name).removeprefix("line").strip(" _").replace("_", "-").split("-")
-        if len(ends) == 2:
-            found[(ends[0], ends[1])] = float(value)
-    return found
+    ends = {str(name).partition("-")[::2]: float(value) for name, value in flow_mw.iloc[step].items()}
+    return {(a, b): value for (a, b), value in ends.items()}
 
 
 def money_section(view: ScheduleView) -> Section:
@@ -130,7 +125,12 @@ def money_section(view: ScheduleView) -> Section:
     if leader is None:
         return Section("Money", tables=[table] if rows else [])
     word = "profit" if schedule.sense == "max" else "result"
-    chart = money_waterfall(schedule.money[leader], schedule.currency, f"Money of the {plain(leader)}", word)
+    chart = money_waterfall(
+        {item: value for item, value in schedule.money[leader].items() if value != 0},
+        schedule.currency,
+        f"Money of the {plain(leader)}",
+        word,
+    )
     lead = f"{sentence(plain(leader))}: {word} {money(sum(schedule.money[leader].values()), schedule.currency)} over the horizon."
     return Section("Money", lead, [chart], [table])
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +39,7 @@ class ScheduleView:
         if wide.empty:
             return None
         wide = wide.reindex(range(self.steps))
-        wide.columns = [str(name) for name in wide.columns]
+        wide.columns = [short_name(name, kind) for name in wide.columns]
         return wide
 
     def total(self, kind: str, quantity: str) -> FloatArray | None:
@@ -53,7 +53,7 @@ class ScheduleView:
 
     def supply_mw(self) -> dict[str, FloatArray]:
         """Power into the feeder by source, non-negative."""
-        grid = self.total("grid", "power_mw")
+        grid = self.total("grid", "import_mw")
         parts = {
             "grid import": None if grid is None else np.maximum(grid, 0),
             "gas": self.total("gas", "power_mw"),
@@ -64,7 +64,7 @@ class ScheduleView:
 
     def use_mw(self) -> dict[str, FloatArray]:
         """Power out of the feeder other than load, non-negative; a use that never happens is left out."""
-        grid = self.total("grid", "power_mw")
+        grid = self.total("grid", "import_mw")
         parts = {
             "storage charge": self.total("storage", "charge_mw"),
             "grid export": None if grid is None else np.maximum(-grid, 0),
@@ -102,7 +102,7 @@ def assets_of(case: Any) -> list[tuple[str, str, str]]:
     ]
 
 
-def on_buses(values: pd.Series, buses: Sequence[str]) -> dict[str, float]:
-    """Values by bus name; an asset may be called ``18``, ``bus_18`` or ``bus 18``."""
-    known = {str(name).removeprefix("bus").strip(" _"): float(value) for name, value in values.items()}
-    return {bus: known[bus] for bus in buses if bus in known}
+def short_name(asset: object, kind: str) -> str:
+    """The asset without the kind that its row already has: ``bus18`` is 18, ``line1-2`` is 1-2."""
+    name = str(asset)
+    return (name.removeprefix(kind).strip(" _") or name) if kind in ("bus", "line", "customer") else name

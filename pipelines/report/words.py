@@ -48,15 +48,20 @@ def number(value: object, digits: int = 4) -> str:
     if size < 1e-3 or size >= 1e9:
         text = f"{value:.1e}"
     else:
-        decimals = max(0, min(3, digits - 1 - math.floor(math.log10(size))))
+        decimals = max(0, min(max(3, digits - 1), digits - 1 - math.floor(math.log10(size))))
         text = f"{value:,.{decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
 
 
-def money(value: float, currency: str) -> str:
-    """An amount with two decimals and its currency."""
+def amount(value: float, currency: str) -> tuple[str, str]:
+    """An amount of money with two decimals, and its currency."""
     sign = "\N{MINUS SIGN}" if round(value, 2) < 0 else ""
-    return f"{sign}{abs(value):,.2f} {currency}"
+    return f"{sign}{abs(value):,.2f}", currency
+
+
+def money(value: float, currency: str) -> str:
+    """An amount of money in one text."""
+    return " ".join(amount(value, currency))
 
 
 def instant(value: object, time_zone: str) -> str:
@@ -64,7 +69,7 @@ def instant(value: object, time_zone: str) -> str:
     if value is None or value is pd.NaT or value == "":
         return "n/a"
     try:
-        moment = pd.Timestamp(value)  # type: ignore[arg-type]
+        moment = pd.Timestamp(value)
     except (TypeError, ValueError):
         return str(value)
     if moment.tzinfo is None:

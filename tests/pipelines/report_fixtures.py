@@ -28,7 +28,9 @@ def delivery_index(day: str = "2024-06-27", minutes: int = 60) -> pd.DatetimeInd
     return pd.date_range(start.tz_convert("UTC"), end.tz_convert("UTC"), freq=f"{minutes}min", inclusive="left")
 
 
-def forecast(index: pd.DatetimeIndex, target: str = "price", zone: str = "DK_1", *, simulated: bool = False, seed: int = 1) -> Forecast:
+def forecast(
+    index: pd.DatetimeIndex, target: str = "price", zone: str = "DK_1", *, simulated: bool = False, seed: int = 1
+) -> Forecast:
     rng = np.random.default_rng(seed)
     hours = np.arange(len(index)) * 24 / len(index)
     level, swing, unit = {"price": (70.0, 45.0, "EUR/MWh"), "wind": (0.3, 0.15, "MW"), "load": (2.6, 0.7, "MW")}[target]
@@ -37,7 +39,9 @@ def forecast(index: pd.DatetimeIndex, target: str = "price", zone: str = "DK_1",
     quantiles = mean[:, None] + std[:, None] * np.array([-1.645, -0.674, 0.0, 0.674, 1.645])
     inputs = {
         f"{target} {zone}": InputRecord(InputOrigin.MEASURED, index[0] - pd.Timedelta(hours=13)),
-        f"wind forecast {zone}": InputRecord(InputOrigin.FALLBACK, index[0] - pd.Timedelta(hours=37), "yesterday's, today's was late"),
+        f"wind forecast {zone}": InputRecord(
+            InputOrigin.FALLBACK, index[0] - pd.Timedelta(hours=37), "yesterday's, today's was late"
+        ),
     }
     none = np.empty((0, len(index)))
     issued = index[0] - pd.Timedelta(hours=12.5)
@@ -48,7 +52,9 @@ def forecast(index: pd.DatetimeIndex, target: str = "price", zone: str = "DK_1",
 def known(made: Forecast, seed: int = 2) -> pd.DataFrame:
     rng = np.random.default_rng(seed)
     spread = float(made.std.mean())
-    columns = {name: made.mean + rng.normal(0, spread, len(made.mean)) for name in ("actual", "iso_forecast", "last_week")}
+    columns = {
+        name: made.mean + rng.normal(0, spread, len(made.mean)) for name in ("actual", "iso_forecast", "last_week")
+    }
     return pd.DataFrame(columns, index=made.index)
 
 
@@ -88,8 +94,8 @@ def schedule(index: pd.Index, step_hours: float = 1.0, *, certificate: Certifica
     def add(kind: str, asset: str, quantity: str, values: np.ndarray) -> None:
         rows.extend((step, asset, kind, quantity, float(value)) for step, value in enumerate(values))
 
-    add("grid", "grid", "power_mw", grid)
-    add("grid", "grid", "price_per_mwh", spot)
+    add("grid", "grid", "import_mw", grid)
+    add("grid", "grid", "spot_price_per_mwh", spot)
     for name, kind, _ in ASSETS:
         if kind == "gas":
             add(kind, name, "power_mw", gas / 3)
@@ -101,25 +107,24 @@ def schedule(index: pd.Index, step_hours: float = 1.0, *, certificate: Certifica
             add(kind, name, "discharge_mw", discharge / 2)
             add(kind, name, "energy_mwh", np.clip(0.04 + np.cumsum(charge - discharge) * step_hours / 2, 0, None))
     for place, bus in enumerate(feeder.bus_ids):
-        add("bus", str(bus), "voltage_pu", voltage[:, place])
+        add("bus", f"bus{bus}", "voltage_pu", voltage[:, place])
         if share[place] > 0:
-            add("customer", str(bus), "rigid_mw", rigid * share[place])
-            add("customer", str(bus), "flexible_mw", flexible * share[place])
-            add("customer", str(bus), "flexible_free_mw", 0.08 * rigid * share[place])
-            add("customer", str(bus), "subsidy_per_mwh", subsidy * (0.6 + 0.4 * np.sin(place)) ** 2)
+            add("customer", f"customer{bus}", "rigid_mw", rigid * share[place])
+            add("customer", f"customer{bus}", "flexible_mw", flexible * share[place])
+            add("customer", f"customer{bus}", "subsidy_per_mwh", subsidy * (0.6 + 0.4 * np.sin(place)) ** 2)
     for place, (a, b) in enumerate(feeder.line_keys):
-        add("line", f"{a}-{b}", "power_mw", flow[:, place])
-        add("line", f"{a}-{b}", "loss_mw", 0.001 * np.abs(flow[:, place]))
+        add("line", f"line{a}-{b}", "flow_mw", flow[:, place])
+        add("line", f"line{a}-{b}", "loss_mw", 0.001 * np.abs(flow[:, place]))
     operator = {
-        "retail sales": 150 * float((rigid + flexible).sum()) * step_hours,
-        "spot purchase": -float((spot * grid).sum()) * step_hours,
-        "gas fuel": -91 * float(gas.sum()) * step_hours,
-        "gas starts": -120.0,
-        "subsidies": -float((subsidy * flexible).sum()) * step_hours,
-        "storage wear": -2 * float((charge + discharge).sum()) * step_hours,
+        "retail_income": 150 * float((rigid + flexible).sum()) * step_hours,
+        "spot_purchase": -float((spot * grid).sum()) * step_hours,
+        "gas_fuel": -91 * float(gas.sum()) * step_hours,
+        "gas_start": -120.0,
+        "subsidy": -float((subsidy * flexible).sum()) * step_hours,
+        "storage_wear": -2 * float((charge + discharge).sum()) * step_hours,
     }
     profit = sum(operator.values())
-    money = {"customers": {"subsidies": -operator["subsidies"]}, "operator": operator}
+    money = {"customers": {"subsidy": -operator["subsidy"]}, "operator": operator}
     passing = Certificate(
         balance_max=3.1e-9, best_response_gap=2.2e-12, objective_identity=4.1e-11, cone_gap=8.8e-6, mip_gap=6.2e-5,
         tie_width=0.0, ac_voltage_error_pu=2.4e-7, ac_loss_error_mw=9.1e-7,
@@ -141,13 +146,20 @@ def summary(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def night_page(day: str = "2024-06-27", minutes: int = 60, *, zone: str = "DK_1", simulated: bool = False, **changes: Any) -> Any:
+def night_page(
+    day: str = "2024-06-27", minutes: int = 60, *, zone: str = "DK_1", simulated: bool = False, **changes: Any
+) -> Any:
     """A whole nightly page of a market day."""
     from pipelines.report.nightly import nightly_page
 
     index = delivery_index(day, minutes)
-    made = {target: forecast(index, target, zone, simulated=simulated, seed=seed) for seed, target in enumerate(("price", "load", "wind"))}
+    made = {
+        target: forecast(index, target, zone, simulated=simulated, seed=seed)
+        for seed, target in enumerate(("price", "load", "wind"))
+    }
     beside = {name: known(item) for name, item in made.items()}
     plan = schedule(index, minutes / 60)
     record = summary(delivery_day=day, zone=zone, **changes)
-    return nightly_page(made, beside, plan, load_feeder("ieee33"), record, ZONE_TIME, assets=ASSETS, voltage_limits_pu=(0.9, 1.1))
+    return nightly_page(
+        made, beside, plan, load_feeder("ieee33"), record, ZONE_TIME, assets=ASSETS, voltage_limits_pu=(0.9, 1.1)
+    )

@@ -21,6 +21,7 @@ class TimeAxis:
     edges: hours since the first step began, shape ``[step + 1]``.
     ticks, tick_labels: where the axis is written on, in hours since the first step, and what is written.
     label: what the axis is, with the time zone. clock_changes: hours since the start at which the local clock jumps.
+    step_names: start of each step in words, with the date only where there are several.
     """
 
     edges: FloatArray
@@ -46,7 +47,8 @@ class TimeAxis:
         positions, labels = _local_ticks(local)
         first, last = local[0], local[-1]
         day = f"{first:%a %d %b %Y}" if first.date() == last.date() else f"{first:%d %b %Y} to {last:%d %b %Y}"
-        names = tuple(f"{moment:%d %b %H:%M}" for moment in local)
+        clock = "%H:%M %Z" if jumps else "%H:%M"
+        names = tuple(f"{moment:{clock if first.date() == last.date() else '%d %b ' + clock}}" for moment in local)
         return cls(edges, edges[positions], tuple(labels), f"{day}, {zone} time", jumps, names)
 
     def apply(self, ax: Any, *, labelled: bool = True) -> None:
@@ -77,13 +79,15 @@ def unit(ax: Any, text: str) -> None:
     ax.set_title(text, loc="left", fontsize=TICK_PX, color=C["muted"], pad=6)
 
 
-def legend_on_top(figure: Any, ax: Any, *, columns: int | None = None, extra: Any = None) -> None:
-    """Legend in a line above the plots."""
+def legend_on_top(figure: Any, ax: Any, *, columns: int = 4, extra: Any = None) -> float:
+    """Legend in rows above the plots; returns the top margin in pixels that it and the unit below it need."""
     handles, labels = ax.get_legend_handles_labels()
     if extra is not None:
         handles, labels = handles + extra[0], labels + extra[1]
-    if labels:
-        figure.legend(handles, labels, loc="upper left", ncols=columns or len(labels), bbox_to_anchor=(0.0, 1.0))
+    if not labels:
+        return 28
+    figure.legend(handles, labels, loc="upper left", ncols=min(columns, len(labels)), bbox_to_anchor=(0.0, 1.0))
+    return 32 + 17 * float(np.ceil(len(labels) / columns))
 
 
 def frame(figure: Any, *, left: float = 46, right: float = 12, top: float = 52, bottom: float = 46) -> None:

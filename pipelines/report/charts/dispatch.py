@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from pipelines.report.charts.axes import TimeAxis, frame, legend_on_top, steps, unit
 from pipelines.report.charts.svg import Chart, canvas
-from pipelines.report.charts.theme import C, series_colour, series_style
+from pipelines.report.charts.theme import C, series_colour
 from pipelines.report.words import number, plain
 
 FloatArray = NDArray[np.float64]
@@ -56,8 +56,7 @@ def dispatch_stack(
         ax.axhline(0, color=C["muted"], linewidth=1)
         axis.apply(ax)
         unit(ax, "power, MW")
-        frame(sheet.figure, top=64)
-        legend_on_top(sheet.figure, ax, columns=4)
+        frame(sheet.figure, top=legend_on_top(sheet.figure, ax, columns=4))
         hours = float(axis.edges[1] - axis.edges[0])
         energy = ", ".join(f"{n} {number(p.sum() * hours)} MWh" for n, p in {**supply_mw, **use_mw}.items())
         caption = f"Energy over the horizon: {energy}."
@@ -69,16 +68,20 @@ def dispatch_stack(
 def storage_energy(
     axis: TimeAxis, energy_mwh: pd.DataFrame, net_power_mw: FloatArray | None, title: str = "Storage"
 ) -> Chart:
-    """Energy held at the end of each step (a column per store) above the net power (discharge positive)."""
+    """Energy at the end of each step, stacked (a column per store), above the net power (discharge positive)."""
     with canvas(300) as sheet:
         rows = 2 if net_power_mw is not None else 1
         axes = sheet.figure.subplots(rows, 1, squeeze=False, height_ratios=[3, 2][:rows])[:, 0]
+        base = np.zeros(len(energy_mwh))
         for position, name in enumerate(energy_mwh):
-            style = {"color": series_colour(position + 3), "linestyle": series_style(position)}
-            axes[0].plot(axis.edges[1:], energy_mwh[name], label=plain(name), **style)
+            top = base + energy_mwh[name].to_numpy(dtype=float)
+            colour, shade = series_colour(position + 3), 0.35 if position % 2 else 0.6
+            axes[0].fill_between(axis.edges[1:], base, top, color=colour, alpha=shade, linewidth=0, label=plain(name))
+            axes[0].plot(axis.edges[1:], top, color=colour, linewidth=1.5)
+            base = top
         axes[0].set_ylim(bottom=0)
         axis.apply(axes[0], labelled=rows == 1)
-        unit(axes[0], "energy held at the end of the step, MWh")
+        unit(axes[0], "energy held at the end of the step, stacked, MWh")
         if net_power_mw is not None:
             for part, colour, name in (
                 (np.maximum(net_power_mw, 0), "storage", "discharge"),
@@ -88,10 +91,9 @@ def storage_energy(
             axes[1].axhline(0, color=C["muted"], linewidth=1)
             axis.apply(axes[1])
             unit(axes[1], "power of all stores, MW")
-        frame(sheet.figure)
-        sheet.figure.subplots_adjust(hspace=0.42)
         extra = axes[1].get_legend_handles_labels() if rows == 2 else None
-        legend_on_top(sheet.figure, axes[0], columns=6, extra=extra)
+        frame(sheet.figure, top=legend_on_top(sheet.figure, axes[0], columns=5, extra=extra))
+        sheet.figure.subplots_adjust(hspace=0.42)
         total = energy_mwh.sum(axis=1).to_numpy(dtype=float)
         full = int(total.argmax())
         caption = (
@@ -127,9 +129,8 @@ def price_and_dispatch(
                 ax.axhline(0, color=C["muted"], linewidth=1)
         axis.apply(upper, labelled=False)
         axis.apply(lower)
-        frame(sheet.figure, top=64)
+        frame(sheet.figure, top=legend_on_top(sheet.figure, upper, columns=4, extra=lower.get_legend_handles_labels()))
         sheet.figure.subplots_adjust(hspace=0.34)
-        legend_on_top(sheet.figure, upper, columns=4, extra=lower.get_legend_handles_labels())
         name, values = next(iter(price_per_mwh.items()))
         dear, cheap = int(values.argmax()), int(values.argmin())
         caption = (
@@ -142,24 +143,20 @@ def price_and_dispatch(
 def response_totals(
     axis: TimeAxis,
     response_mw: FloatArray,
-    without_subsidy_mw: FloatArray | None,
     paid_per_hour: FloatArray,
     currency: str,
 ) -> Chart:
-    """What all customers together take because of the subsidies, and what it costs, step by step."""
+    """What all customers together take of flexible demand, and what they are paid for it, step by step."""
     with canvas(300) as sheet:
         upper, lower = sheet.figure.subplots(2, 1)
         upper.stairs(response_mw, axis.edges, fill=True, color=C["response"], linewidth=0, label="flexible demand")
-        if without_subsidy_mw is not None:
-            steps(upper, axis.edges, without_subsidy_mw, color=C["ink"], linestyle="--", label="without subsidy")
         lower.stairs(paid_per_hour, axis.edges, fill=True, color=C["gas"], linewidth=0, label="subsidies paid")
         unit(upper, "flexible demand of all customers, MW")
         unit(lower, f"subsidies paid, {currency}/h")
         axis.apply(upper, labelled=False)
         axis.apply(lower)
-        frame(sheet.figure)
+        frame(sheet.figure, top=legend_on_top(sheet.figure, upper, extra=lower.get_legend_handles_labels()))
         sheet.figure.subplots_adjust(hspace=0.4)
-        legend_on_top(sheet.figure, upper, extra=lower.get_legend_handles_labels())
         hours = float(axis.edges[1] - axis.edges[0])
         caption = (
             f"Customers take {number(response_mw.sum() * hours)} MWh of flexible demand and are paid "

@@ -31,6 +31,7 @@ def forecast_fan(
     levels: tuple[float, ...],
     quantiles: FloatArray,
     known: Mapping[str, FloatArray],
+    quantity: str,
     unit_text: str,
 ) -> Chart:
     """Mean and central intervals of a forecast, with what was known at the time and what came, if it has come.
@@ -54,9 +55,8 @@ def forecast_fan(
         if mean.min() < 0 < mean.max():
             ax.axhline(0, color=C["muted"], linewidth=1)
         axis.apply(ax)
-        unit(ax, unit_text)
-        frame(sheet.figure, top=64)
-        legend_on_top(sheet.figure, ax, columns=4)
+        unit(ax, f"{quantity}, {unit_text}")
+        frame(sheet.figure, top=legend_on_top(sheet.figure, ax, columns=4))
         caption = _caption(axis, mean, levels, quantiles, bands, known, unit_text)
         return sheet.chart(title, caption)
 

@@ -37,8 +37,7 @@ def time_lines(axis: TimeAxis, values: pd.DataFrame, title: str, unit_text: str)
             ax.axhline(0, color=C["muted"], linewidth=1)
         axis.apply(ax)
         unit(ax, unit_text)
-        frame(sheet.figure, left=52, top=64 if len(values.columns) > 4 else 52)
-        legend_on_top(sheet.figure, ax, columns=4)
+        frame(sheet.figure, left=52, top=legend_on_top(sheet.figure, ax, columns=4))
         caption = f"From {number(float(np.nanmin(table)))} to {number(float(np.nanmax(table)))} {unit_text}".strip()
         return sheet.chart(title, f"{caption}, mean {number(float(np.nanmean(table)))}.")
 
@@ -64,13 +63,12 @@ def lines(
         ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=bool(np.equal(np.mod(x, 1), 0).all())))
         ax.set_xlabel(x_label)
         unit(ax, y_label + (", logarithmic" if log_y else ""))
-        frame(sheet.figure, left=56)
-        legend_on_top(sheet.figure, ax, columns=min(4, max(1, len(series))))
+        frame(sheet.figure, left=56, top=legend_on_top(sheet.figure, ax, columns=min(4, max(1, len(series)))))
         return sheet.chart(title, caption)
 
 
 def convergence(table: pd.DataFrame, title: str = "Convergence", caption: str = "") -> Chart:
-    """Numeric columns against the first one (a round or a call count); a positive column over two decades is drawn in logarithms."""
+    """Numeric columns against the first one (a round, a call count); positive values over two decades are drawn in logarithms."""
     numeric = table.select_dtypes("number")
     x_name, *names = [str(c) for c in numeric.columns]
     positive = numeric[names].to_numpy(dtype=float)
@@ -95,8 +93,7 @@ def learning_curve(
         ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
         ax.set_xlabel("epoch")
         unit(ax, f"loss{', ' + unit_text if unit_text else ''}")
-        frame(sheet.figure, left=56)
-        legend_on_top(sheet.figure, ax)
+        frame(sheet.figure, left=56, top=legend_on_top(sheet.figure, ax))
         ends = ", ".join(f"{plain(name)} {number(float(values[-1]))}" for name, values in losses.items())
         kept = f" Epoch {number(best_epoch)} was kept." if best_epoch is not None else ""
         return sheet.chart("Learning curve", f"Last epoch: {ends}.{kept}")
@@ -115,9 +112,10 @@ def bars(
         colours = [C["accent"] if n in highlight else C["grid"] for n in names]
         ax.barh(range(len(names)), np.nan_to_num(amounts), color=colours, height=0.64)
         for row, amount in enumerate(amounts):
-            ax.text(
-                max(float(np.nan_to_num(amount)), 0.0), row, f" {number(float(amount))}", va="center", fontsize=TICK_PX
-            )
+            ax.annotate(
+                number(float(amount)), (max(float(np.nan_to_num(amount)), 0.0), row), xytext=(5, 0), textcoords="offset points",
+                va="center", fontsize=TICK_PX,
+            )  # fmt: skip
         ax.axvline(0, color=C["muted"], linewidth=1)
         ax.set_yticks(range(len(names)), [plain(n)[:28] for n in names])
         ax.invert_yaxis()
@@ -163,6 +161,5 @@ def histogram(
             ax.axvline(mark, label=name, **style)
         ax.set_xlabel(x_label)
         unit(ax, "realisations per bin")
-        frame(sheet.figure, left=52)
-        legend_on_top(sheet.figure, ax, columns=4)
+        frame(sheet.figure, left=52, top=legend_on_top(sheet.figure, ax, columns=4))
         return sheet.chart(title, caption)

@@ -45,7 +45,7 @@ def time_heatmap(
         )
         asset, step = np.unravel_index(int(np.nanargmax(cells)), cells.shape)
         caption = (
-            f"{title}: from {number(low)} to {number(high)} {unit_text}; the highest is {values.columns[asset]} at "
+            f"{title}: from {number(low)} to {number(high)} {unit_text}; the highest is {row_name} {values.columns[asset]} at "
             f"{axis.step_names[step]}; mean {number(float(np.nanmean(cells)))}."
         )
         return sheet.chart(title, caption)

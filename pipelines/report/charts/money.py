@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
+
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from pipelines.report.charts.axes import frame
 from pipelines.report.charts.svg import Chart, canvas
 from pipelines.report.charts.theme import TICK_PX, C
-from pipelines.report.words import money, plain
+from pipelines.report.words import amount, money, number, plain
 
 
 def money_waterfall(items: Mapping[str, float], currency: str, title: str, total_name: str = "total") -> Chart:
@@ -20,28 +23,30 @@ def money_waterfall(items: Mapping[str, float], currency: str, title: str, total
         ax.grid(axis="x")
         ax.grid(visible=False, axis="y")
         reached = 0.0
-        for row, (_, amount) in enumerate(ordered):
-            colour = C["good"] if amount >= 0 else C["gas"]
-            ax.barh(row, amount, left=reached, color=colour, height=0.62)
-            reached += amount
+        for row, (_, value) in enumerate(ordered):
+            colour = C["good"] if value >= 0 else C["gas"]
+            ax.barh(row, value, left=reached, color=colour, height=0.62)
+            reached += value
             ax.plot([reached, reached], [row - 0.31, row + 1.31], color=C["muted"], linewidth=1)
-            ax.text(max(reached, reached - amount), row, f" {money(amount, '').strip()}", va="center", fontsize=TICK_PX)
+            _write(ax, max(reached, reached - value), row, value)
         ax.barh(len(ordered), total, color=C["accent"], height=0.62)
-        label = f" {money(total, '').strip()}"
-        ax.text(max(total, 0.0), len(ordered), label, va="center", fontsize=TICK_PX, fontweight="bold")
+        _write(ax, max(total, 0.0), len(ordered), total, weight="bold")
         ax.axvline(0, color=C["muted"], linewidth=1)
         ax.set_yticks(range(len(names)), names)
         ax.invert_yaxis()
         left, right = ax.get_xlim()
         ax.set_xlim(left, right + 0.16 * (right - left))
-        ax.xaxis.set_major_locator(_few_ticks())
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
+        ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: number(float(value))))
         ax.set_xlabel(f"{currency} over the horizon")
         frame(sheet.figure, left=18 + 6.6 * max(len(n) for n in names), top=12, right=16)
-        listed = ", ".join(f"{plain(name)} {money(amount, currency)}" for name, amount in ordered)
-        return sheet.chart(title, f"{listed}: {total_name} {money(total, currency)}.")
+        listed = ", ".join(f"{plain(name)} {money(value, currency)}" for name, value in ordered)
+        income = sum(value for value in items.values() if value > 0)
+        result = f"{total_name} {money(total, currency)}."
+        caption = f"Income {money(income, currency)}, costs {money(income - total, currency)}: {result}"
+        return sheet.chart(title, caption, f"{listed}: {result}")
 
 
-def _few_ticks() -> object:
-    from matplotlib.ticker import MaxNLocator
-
-    return MaxNLocator(nbins=4)
+def _write(ax: Any, x: float, row: int, value: float, weight: str = "normal") -> None:
+    style = {"va": "center", "fontsize": TICK_PX, "fontweight": weight}
+    ax.annotate(amount(value, "")[0], (x, row), xytext=(5, 0), textcoords="offset points", **style)

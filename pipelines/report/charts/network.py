@@ -54,8 +54,7 @@ def voltage_band(axis: TimeAxis, voltage_pu: pd.DataFrame, limits_pu: tuple[floa
         _limits(ax, limits_pu)
         axis.apply(ax)
         unit(ax, "voltage, p.u.")
-        frame(sheet.figure, left=50)
-        legend_on_top(sheet.figure, ax)
+        frame(sheet.figure, left=50, top=legend_on_top(sheet.figure, ax))
         step, bus = np.unravel_index(int(values.argmin()), values.shape)
         caption = (
             f"Lowest voltage {number(low.min(), 5)} p.u. at bus {voltage_pu.columns[bus]}, {axis.step_names[step]}; "
@@ -88,8 +87,7 @@ def voltage_profile(axis: TimeAxis, voltage_pu: pd.DataFrame, limits_pu: tuple[f
         ax.set_xticks(place[::every], [str(c) for c in voltage_pu.columns[::every]])
         ax.set_xlabel("bus")
         unit(ax, "voltage, p.u.")
-        frame(sheet.figure, left=50)
-        legend_on_top(sheet.figure, ax)
+        frame(sheet.figure, left=50, top=legend_on_top(sheet.figure, ax))
         below = int((values[worst] < limits_pu[0] - 1e-6).sum()) if limits_pu else 0
         caption = f"{axis.step_names[worst]} is the step with the lowest voltage"
         caption += f"; {below} of {len(place)} buses are below the limit." if limits_pu else "."
@@ -122,8 +120,8 @@ def feeder_map(
     low, high = (min(shown), max(shown)) if shown else (1.0, 1.0)
     scale, colours = Normalize(low, max(high, low + 1e-4)), colormaps["cividis"]
     widest = max((abs(f) for f in (flow_mw or {}).values()), default=0.0)
-    with canvas(560, 1000) as sheet:
-        ax = sheet.figure.add_axes((0.01, 0.02, 0.98, 0.86))
+    with canvas(430, 1000) as sheet:
+        ax = sheet.figure.add_axes((0.01, 0.01, 0.98, 0.84))
         ax.axis("off")
         for sending, receiving in drawing.branches:
             (x0, y0), (x1, y1) = drawing.positions[sending], drawing.positions[receiving]
@@ -147,7 +145,7 @@ def feeder_map(
             ax.text(x, y, bus, ha="center", va="center", fontsize=11, color="white" if dark_face else "black")
         _mark_assets(sheet, ax, drawing, assets)
         ax.margins(0.04, 0.10)
-        colour_bar(sheet.figure, (0.72, 0.93, 0.26, 0.022), "cividis", low, high, "voltage, p.u.", digits=4)
+        colour_bar(sheet.figure, (0.72, 0.935, 0.26, 0.028), "cividis", low, high, "voltage, p.u.", digits=4)
         at_low = min(voltage_pu, key=lambda b: voltage_pu[b]) if voltage_pu else None
         caption = (
             f"{when}: buses coloured by voltage, lines as wide as their active power, the square is the substation."
@@ -177,8 +175,8 @@ def _mark_assets(sheet: object, ax: object, drawing: FeederDrawing, assets: Sequ
     for position, kind in enumerate(kinds):
         letter, colour = ASSET_MARKS.get(kind, (kind[:1].upper(), "accent"))
         sheet.figure.text(  # type: ignore[attr-defined]
-            0.02 + 0.12 * position, 0.95, f" {letter} ", fontsize=12, fontweight="bold", color=C["surface"], va="center",
-            bbox={"boxstyle": "round,pad=0.2", "facecolor": C[colour], "edgecolor": "none"},
+            0.025 + 0.12 * position, 0.95, letter, ha="center", fontsize=12, fontweight="bold", color=C["surface"], va="center",
+            bbox={"boxstyle": "round,pad=0.25", "facecolor": C[colour], "edgecolor": "none"},
         )  # fmt: skip
         label = kind.replace("_", " ")
-        sheet.figure.text(0.048 + 0.12 * position, 0.95, label, fontsize=TICK_PX + 2, color=C["muted"], va="center")  # type: ignore[attr-defined]
+        sheet.figure.text(0.042 + 0.12 * position, 0.95, label, fontsize=TICK_PX + 2, color=C["muted"], va="center")  # type: ignore[attr-defined]
