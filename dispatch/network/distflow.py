@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import pyomo.environ as pyo
-from pyomo.core.expr.numeric_expr import LinearExpression
+from pyomo.core.expr.numeric_expr import LinearExpression, MonomialTermExpression
 
 from dispatch.conic.cones import Affine, RotatedCone, VarData
 from dispatch.infeasibility import describe
@@ -141,7 +141,7 @@ def declare_eq_voltage_drop(block: Any, feeder: Feeder, steps: Sequence[Step]) -
     def drop(_: Any, i: int, j: int, t: Step) -> Any:
         r, x = factors[i, j]
         coefs = [1.0, -1.0, 2.0 * r, 2.0 * x, -(r * r + x * x)]
-        return LinearExpression(0, coefs, [u[j, t], u[i, t], p[i, j, t], q[i, j, t], current[i, j, t]]) == 0.0
+        return _linear(coefs, [u[j, t], u[i, t], p[i, j, t], q[i, j, t], current[i, j, t]]) == 0.0
 
     block.eq_voltage_drop = pyo.Constraint(feeder.line_keys, list(steps), rule=drop)
 
@@ -153,7 +153,7 @@ def declare_eq_import(block: Any, feeder: Feeder, steps: Sequence[Step], p_net: 
     def exchange(flow: Any, taken: Any, net: NetPower) -> Callable[[Any, Step], Any]:
         def rule(_: Any, t: Step) -> Any:
             lines = [flow[feeder.root, k, t] for k in kids]
-            out = LinearExpression(0, [1.0 / base, *[-1.0] * len(lines)], [taken[t], *lines])
+            out = _linear([1.0 / base, *[-1.0] * len(lines)], [taken[t], *lines])
             return out - _at(net, feeder.root, t) == 0.0
 
         return rule
@@ -183,7 +183,7 @@ def declare_lindistflow_upper(
 
     def drop(_: Any, i: int, j: int, t: Step) -> Any:
         r, x = factors[i, j]
-        return LinearExpression(0, [1.0, -1.0, 2.0 * r, 2.0 * x], [w[j, t], w[i, t], p[i, j, t], q[i, j, t]]) == 0.0
+        return _linear([1.0, -1.0, 2.0 * r, 2.0 * x], [w[j, t], w[i, t], p[i, j, t], q[i, j, t]]) == 0.0
 
     block.eq_lossless_voltage = pyo.Constraint(feeder.line_keys, list(steps), rule=drop)
 
@@ -220,10 +220,14 @@ def _declare_balance(
             coefs.append(-lost[i, j])
         taken = _at(net, j, t)
         if isinstance(taken, (int, float)):
-            return LinearExpression(0, coefs, terms) == taken
-        return LinearExpression(0, coefs, terms) - taken == 0.0
+            return _linear(coefs, terms) == taken
+        return _linear(coefs, terms) - taken == 0.0
 
     block.add_component(name, pyo.Constraint(feeder.line_keys, list(steps), rule=balance))
+
+
+def _linear(coefs: Sequence[float], variables: Sequence[VarData]) -> Any:
+    return LinearExpression([MonomialTermExpression(pair) for pair in zip(coefs, variables, strict=True)])
 
 
 def _impedances(feeder: Feeder) -> dict[tuple[int, int], tuple[float, float]]:

@@ -1,0 +1,113 @@
+"""Solve a Pyomo model with cones beside it: to a proven gap, or say why not."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from dispatch.conic.compiled import Compiled, compile_model
+from dispatch.conic.cones import Cone, NormCone, QuadraticEpigraph, RotatedCone
+from dispatch.conic.options import SolveResult, SolverOptions
+from dispatch.conic.outer_approximation import OuterApproximation
+from dispatch.conic.tangents import CutPool
+from dispatch.errors import SolverError
+
+__all__ = [
+    "Cone",
+    "CutPool",
+    "NormCone",
+    "QuadraticEpigraph",
+    "RotatedCone",
+    "SolveResult",
+    "SolverOptions",
+    "solve",
+]
+
+
+def solve(
+    model: Any,
+    cones: Sequence[Cone] = (),
+    options: SolverOptions | None = None,
+    warm_cuts: CutPool | None = None,
+) -> SolveResult:
+    """Minimise or maximise a Pyomo model subject to its linear rows and to ``cones``.
+
+    The objective may be linear or convex quadratic; integers are allowed everywhere. The incumbent is written into the
+    model's variables; without one they are left alone.
+
+    Parameters
+    ----------
+    model: a ``ConcreteModel`` (or block) with one active objective.
+    cones: convex constraints over its variables.
+    options: gap, time limit, solver; see :class:`SolverOptions`.
+    warm_cuts: tangents of an earlier solve of a model whose cones have the same names.
+
+    Returns
+    -------
+    The status with objective, bound and gap. An infeasible model is a result, not an exception: see
+    :func:`dispatch.infeasibility.explain`.
+
+    Raises
+    ------
+    SolverError: the model cannot be handled (nonlinear rows, a quadratic that is not convex, no objective).
+
+    Examples
+    --------
+    The cheapest current that carries half a megawatt at full voltage:
+
+    >>> import pyomo.environ as pyo
+    >>> m = pyo.ConcreteModel()
+    >>> m.p, m.q, m.u = pyo.Var(bounds=(0.5, 1)), pyo.Var(bounds=(0.2, 1)), pyo.Var(bounds=(0, 1))
+    >>> m.current = pyo.Var(bounds=(0, None))
+    >>> m.cost = pyo.Objective(expr=m.current)
+    >>> result = solve(m, [RotatedCone("line", m.p, m.q, (m.current, m.u))])
+    >>> result.status, round(result.objective, 4)
+    ('optimal', 0.29)
+    """
+    options = options or SolverOptions()
+    start = time.perf_counter()
+    compiled = compile_model(model, cones)
+    build = time.perf_counter() - start
+    if options.solver == "scip":
+        from dispatch.conic.scip_driver import solve_with_scip
+
+        return solve_with_scip(compiled, options, start, build)
+    if compiled.sos1:
+        raise SolverError("HiGHS has no SOS1 sets; choose solver=scip or write the complementarity with binaries")
+    engine = OuterApproximation(compiled, options, warm_cuts, start + options.time_limit_s)
+    engine.run()
+    if engine.x is not None:
+        compiled.load(engine.x)
+    seconds = {"build": build, **engine.seconds, "total": time.perf_counter() - start}
+    return result_of(
+        compiled, engine.status, engine.value, engine.bound, seconds, engine.rounds, engine.pool(), engine.message
+    )
+
+
+def result_of(
+    compiled: Compiled,
+    status: Any,
+    value: float,
+    bound: float,
+    seconds: dict[str, float],
+    rounds: int,
+    cuts: CutPool,
+    message: str,
+) -> SolveResult:
+    """A result in the model's own sense from figures of the minimised problem."""
+    known = math.isfinite(value)
+    gap = max(value - bound, 0.0) / max(1.0, abs(value)) if known and math.isfinite(bound) else math.inf
+    return SolveResult(
+        status=status,
+        objective=compiled.sense * value if known else math.nan,
+        bound=compiled.sense * min(bound, value) if not np.isnan(bound) else math.nan,
+        gap=gap,
+        seconds=seconds,
+        rounds=rounds,
+        cuts=cuts,
+        message=message or f"{status}, gap {gap:.1e}, {rounds} rounds, {len(cuts)} tangents",
+    )
