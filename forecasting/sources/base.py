@@ -7,6 +7,8 @@ from typing import Protocol, runtime_checkable
 
 import pandas as pd
 
+from forecasting.availability import AvailabilityRule
+
 #: Columns of every frame that a source returns, beside its index ``delivery_utc`` (start of the step, tz-aware UTC).
 COLUMNS: tuple[str, ...] = ("value", "available_at")
 
@@ -26,6 +28,9 @@ class Source(Protocol):
 
     def market_time_zone(self, zone: str) -> str:
         """IANA name of the zone in which the market day of ``zone`` is cut."""
+
+    def availability(self, series: str) -> AvailabilityRule:
+        """When values of ``series`` become known, for what is not recorded row by row."""
 
     def read(self, series: str, zone: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """Values of ``series`` (see ``forecasting.series.CATALOGUE``) delivered in ``[start, end)``.

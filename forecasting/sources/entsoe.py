@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from entsoe.mappings import Area
 
+from forecasting.availability import AvailabilityRule
 from forecasting.errors import DataError, NoDataError, SettingError, SourceUnavailableError, UnknownNameError
 from forecasting.names import unknown
 from forecasting.series import availability_rules, series_spec
@@ -93,6 +94,10 @@ class EntsoeSource:
         if area.name in _MARKET_DAY_IN_CENTRAL_EUROPEAN_TIME:
             return "Europe/Brussels"
         return str(area.tz)
+
+    def availability(self, series: str) -> AvailabilityRule:
+        """When values of ``series`` become known."""
+        return self._rules[series_spec(series).name]
 
     def read(
         self,

@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from forecasting.availability import AvailabilityRule
 from forecasting.errors import NoDataError, SettingError, UnknownNameError
 from forecasting.market_day import day_start, slots_per_day
 from forecasting.names import unknown
@@ -117,6 +118,10 @@ class SyntheticSource:
         """Every zone and site trades in the same market time."""
         self._check(zone)
         return TIME_ZONE
+
+    def availability(self, series: str) -> AvailabilityRule:
+        """When values of ``series`` become known."""
+        return self._rules[series_spec(series).name]
 
     def read(self, series: str, zone: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
         """See ``forecasting.sources.base.Source``."""
