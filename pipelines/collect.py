@@ -72,6 +72,7 @@ def varied(rows: pd.DataFrame) -> list[str]:
 
 def run(run: Run) -> Outcome:
     """Read the sweep, write ``collected.parquet``, ``collected.csv`` and ``report.html`` beside the jobs."""
+    from pipelines.report.page import render
     from pipelines.report.sweep import sweep_page
 
     folder = Path(run.config["folder"])
@@ -88,7 +89,7 @@ def run(run: Run) -> Outcome:
             place = type(run.folder)(target)
             place.frame("collected.parquet", rows)
             place.frame("collected.csv", rows)
-            place.text("report.html", sweep_page(rows, folder=str(folder), x=x, y=y))
+            place.text("report.html", render(sweep_page(rows, folder=str(folder), x=x, y=y)))
     failed = rows[rows["status"] == "failed"]
     outcome = Outcome(record={"jobs": len(rows), "failed": len(failed), "x": x, "y": y})
     outcome.headline = f"{len(rows)} jobs, {len(failed)} failed: {folder / 'report.html'}"

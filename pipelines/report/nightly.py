@@ -14,6 +14,7 @@ from pipelines.report.certificate_words import certificate_headline
 from pipelines.report.charts import Chart, TimeAxis, forecast_fan
 from pipelines.report.charts.forecasts import aligned
 from pipelines.report.page import SIMULATED_BANNER, Cell, Headline, Page, Section, Table
+from pipelines.report.provenance import provenance_section
 from pipelines.report.schedule_sections import (
     Asset,
     certificate_section,
@@ -21,11 +22,10 @@ from pipelines.report.schedule_sections import (
     money_section,
     network_section,
     response_section,
-    solution_rows,
     storage_section,
 )
 from pipelines.report.schedule_view import ScheduleView
-from pipelines.report.words import amount, figures, instant, number, sentence
+from pipelines.report.words import amount, instant, number, sentence
 
 #: At most this many forecasts are drawn; the table lists all of them.
 MOST_FANS = 8
@@ -158,29 +158,6 @@ def _record(entry: Any) -> tuple[str, object, str]:
     if isinstance(entry, Mapping):
         return str(entry.get("origin", "")), entry.get("newest"), str(entry.get("note") or "")
     return str(entry), None, ""
-
-
-def provenance_section(summary: Mapping[str, Any], time_zone: str, schedule: Schedule | None = None) -> Section:
-    """What every figure of the page can be traced to."""
-    names = {
-        "run_id": "Run",
-        "command": "Command",
-        "version": "Version",
-        "config_hash": "Configuration fingerprint",
-        "source": "Data source",
-        "data_vintage": "Data vintage",
-        "seed": "Seed",
-        "mode": "Mode",
-    }
-    rows = [[label, str(summary[key])] for key, label in names.items() if summary.get(key) is not None]
-    if summary.get("as_of") is not None:
-        rows.append(["Decided as of", instant(summary["as_of"], time_zone)])
-    if summary.get("seconds"):
-        rows.append(["Seconds by phase", figures(summary["seconds"])])
-    rows += solution_rows(schedule) if schedule is not None else []
-    return Section(
-        "Provenance", "What every figure on this page can be traced to.", tables=[Table("Run", ("What", "Value"), rows)]
-    )
 
 
 def _planned_prices(view: ScheduleView, forecasts: Mapping[str, Forecast]) -> dict[str, np.ndarray]:

@@ -80,23 +80,28 @@ def convergence(table: pd.DataFrame, title: str = "Convergence", caption: str = 
     return lines(numeric[x_name].to_numpy(dtype=float), series, title, plain(x_name), "value", told, log_y=log_y)
 
 
-def learning_curve(
-    epochs: Sequence[float], losses: Mapping[str, Sequence[float]], best_epoch: float | None, unit_text: str
-) -> Chart:
-    """Training and validation loss by epoch, with the epoch that was kept."""
+def learning_curve(x: FloatArray, losses: Mapping[str, FloatArray], x_label: str, kept_at: float | None) -> Chart:
+    """Training and validation loss, with the point whose weights were kept; NaN where a loss was not taken.
+
+    x: step or epoch, shape ``[point]``; losses: name to values of the same shape.
+    """
     with canvas() as sheet:
         ax = sheet.figure.add_subplot()
         for position, (name, values) in enumerate(losses.items()):
-            ax.plot(epochs, values, color=series_colour(position), linestyle=series_style(position), label=plain(name))
-        if best_epoch is not None:
-            ax.axvline(best_epoch, color=C["muted"], linestyle=":", label="kept")
+            taken = np.isfinite(values)
+            style = {"color": series_colour(position), "linestyle": series_style(position)}
+            ax.plot(x[taken], values[taken], label=plain(name), **style)
+        if kept_at is not None:
+            ax.axvline(kept_at, color=C["muted"], linestyle=":", label="weights kept")
         ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
-        ax.set_xlabel("epoch")
-        unit(ax, f"loss{', ' + unit_text if unit_text else ''}")
+        ax.set_xlabel(x_label)
+        unit(ax, "loss")
         frame(sheet.figure, left=56, top=legend_on_top(sheet.figure, ax))
-        ends = ", ".join(f"{plain(name)} {number(float(values[-1]))}" for name, values in losses.items())
-        kept = f" Epoch {number(best_epoch)} was kept." if best_epoch is not None else ""
-        return sheet.chart("Learning curve", f"Last epoch: {ends}.{kept}")
+        ends = ", ".join(
+            f"{plain(n)} {number(float(v[np.isfinite(v)][-1]))}" for n, v in losses.items() if np.isfinite(v).any()
+        )
+        kept = f" The weights at {x_label} {number(kept_at)} were kept." if kept_at is not None else ""
+        return sheet.chart("Learning curve", f"At the end: {ends}.{kept}")
 
 
 def bars(

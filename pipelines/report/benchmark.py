@@ -1,0 +1,73 @@
+"""The page of a benchmark: every model's scores on every market, beside the published ones."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from pipelines.report.charts import Chart, bars
+from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section
+from pipelines.report.provenance import provenance_section
+from pipelines.report.tables import frame_table
+from pipelines.report.words import number, plain, sentence
+
+#: Scores that are drawn, the first for the ranking, and what they are called; lower is better in each.
+DRAWN_SCORES: dict[str, str] = {"mae": "MAE", "rmae": "rMAE (1 is the weekly naive)", "crps": "CRPS"}
+
+
+def benchmark_page(
+    rows: Sequence[Mapping[str, Any]] | pd.DataFrame,
+    summary: Mapping[str, Any],
+    *,
+    published: Sequence[str] = (),
+    charts: Sequence[Chart] = (),
+    links: Sequence[tuple[str, str]] = (),
+) -> Page:
+    """Scores by market or site.
+
+    rows: records with ``market`` or ``site``, ``model`` and the scores (``mae``, ``rmae``, ``smape``, ``rmse``, ``crps``,
+        ``coverage_90``, ``days``, ``refits``, ``train_seconds``, ``predict_seconds``).
+    published: models whose figures are the published ones; bars of all others are in the accent colour.
+    charts: further figures (a fan of one test day, scores by hour), put first.
+    """
+    table = pd.DataFrame(rows)
+    place = "market" if "market" in table.columns else "site"
+    sections = [Section("Examples", "", charts)] if charts else []
+    headlines = []
+    for name, part in table.groupby(place, sort=False) if place in table.columns else []:
+        ranked = part.sort_values("mae") if "mae" in part.columns else part
+        drawn = [
+            _score_bars(ranked, score, label, published)
+            for score, label in DRAWN_SCORES.items()
+            if score in ranked.columns and ranked[score].notna().any()
+        ]
+        lead = ""
+        if "mae" in ranked.columns and ranked["mae"].notna().any():
+            best = ranked.iloc[0]
+            lead = f"Lowest MAE: {plain(best['model'])} with {number(float(best['mae']))}, over {number(best.get('days'))} days."
+            headlines.append(Headline(f"Best on {name}", number(float(best["mae"])), "MAE", plain(best["model"])))
+        shown = ranked.drop(columns=[place]).dropna(axis=1, how="all")
+        first = ["model", *(c for c in shown.columns if c != "model")]
+        sections.append(Section(str(name), lead, drawn, [frame_table(f"Scores on {name}", shown[first])]))
+    sections.append(provenance_section(summary, "UTC"))
+    return Page(
+        title=f"Benchmark {sentence(plain(str(summary.get('benchmark', ''))))}".strip(),
+        subtitle="Out-of-sample scores; lower is better, except for the coverage, which aims at 0.9.",
+        status=summary.get("status", "ok"),
+        reasons=[str(reason) for reason in summary.get("reasons", ())],
+        banners=[SIMULATED_BANNER] if summary.get("simulated") else [],
+        headlines=headlines[:8],
+        sections=sections,
+        links=links,
+    )
+
+
+def _score_bars(ranked: pd.DataFrame, score: str, label: str, published: Sequence[str]) -> Chart:
+    values = {
+        str(model): float(value) for model, value in zip(ranked["model"], ranked[score], strict=True) if pd.notna(value)
+    }
+    own = [model for model in values if model not in published] if published else []
+    caption = "Accent: ours; the others are published forecasts, scored here." if own else ""
+    return bars(values, label, label, caption, own)

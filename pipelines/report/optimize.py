@@ -1,0 +1,177 @@
+"""The page of one solved market model, whichever it is: every quantity of its tables, its money and its certificate."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from dispatch.schedule import Schedule
+from pipelines.report.certificate_words import certificate_headline
+from pipelines.report.charts import Chart, TimeAxis, bars, convergence, time_heatmap, time_lines
+from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section, Table
+from pipelines.report.provenance import provenance_section
+from pipelines.report.schedule_sections import (
+    Asset,
+    certificate_section,
+    dispatch_section,
+    money_section,
+    network_section,
+    response_section,
+    storage_section,
+)
+from pipelines.report.schedule_view import ScheduleView
+from pipelines.report.tables import frame_table
+from pipelines.report.words import amount, money, number, plain, quantity_name, quantity_unit, sentence
+
+#: Kinds that the sections on dispatch, stores and the network draw by themselves when a market has them.
+SPECIAL_KINDS = ("grid", "gas", "wind", "storage", "bus", "line")
+
+#: Names of first columns that make a further table a convergence record.
+PROGRESS_COLUMNS = ("round", "iteration", "generation", "call", "calls", "step", "seconds")
+MOST_CHARTS = 30
+
+
+def optimize_page(
+    schedule: Schedule,
+    summary: Mapping[str, Any] | None = None,
+    *,
+    baseline: Mapping[str, Mapping[str, float]] | None = None,
+    feeder: Any | None = None,
+    assets: Sequence[Asset] = (),
+    voltage_limits_pu: tuple[float, float] | None = None,
+    market_time_zone: str | None = None,
+    links: Sequence[tuple[str, str]] = (),
+) -> Page:
+    """Everything in a schedule of any market model.
+
+    A market with a grid connection, stores, a feeder or subsidies gets the sections that the nightly page has for them;
+    every other kind and quantity gets a section and a chart of its own; further tables (convergence, baselines) follow.
+    ``baseline`` is the money (party to item to amount) of the plan that this one is compared with.
+    Times are shown in ``market_time_zone``; a case without dates counts its hours.
+    """
+    record = {"status": "ok", **(summary or {})}
+    view = ScheduleView(schedule)
+    standard = [
+        dispatch_section(view, market_time_zone, _spot(view)) if view.supply_mw() else None,
+        storage_section(view, market_time_zone),
+        response_section(view, market_time_zone),
+        network_section(view, market_time_zone, feeder, assets, voltage_limits_pu),
+    ]
+    sections = [section for section in standard if section is not None]
+    shown = {kind for kind in SPECIAL_KINDS if sections and kind in set(schedule.table["kind"])}
+    if any(section.title == "Subsidies and response" for section in sections):
+        shown.add("customer")
+    if not view.supply_mw():
+        shown -= {"grid", "gas", "wind"}
+    sections += kind_sections(view, market_time_zone, shown)
+    sections.append(money_section(view))
+    if baseline is not None:
+        sections.append(baseline_section(schedule, baseline))
+    sections += [*extra_sections(schedule), certificate_section(schedule)]
+    sections += [quantities_section(schedule), provenance_section(record, market_time_zone or "UTC", schedule)]
+    word = "Profit" if schedule.sense == "max" else "Cost"
+    gap = "" if schedule.gap is None else f"gap {schedule.gap:.1e}"
+    seconds = number(float(sum(schedule.seconds.values())), 3)
+    return Page(
+        title=f"{sentence(plain(schedule.market))}: {schedule.case}",
+        subtitle=f"variant {plain(schedule.variant)}, method {plain(schedule.method)}, solved by {schedule.solver}",
+        status=record["status"],
+        reasons=[str(reason) for reason in record.get("reasons", ())],
+        banners=[SIMULATED_BANNER] if record.get("simulated") else [],
+        headlines=[
+            certificate_headline(schedule.certificate),
+            Headline(word, *amount(schedule.objective, schedule.currency), gap),
+            Headline("Solution time", seconds, "s", ", ".join(schedule.seconds)),
+        ],
+        sections=sections,
+        links=links,
+    )
+
+
+def kind_sections(view: ScheduleView, time_zone: str | None, shown: set[str]) -> list[Section]:
+    """A section per kind that no other section has drawn, a chart per quantity."""
+    axis = view.axis(time_zone)
+    pairs = view.schedule.table[["kind", "quantity"]].drop_duplicates()
+    sections = []
+    room = MOST_CHARTS
+    for kind, group in pairs.groupby("kind", sort=False):
+        if kind in shown or room <= 0:
+            continue
+        charts = [
+            chart
+            for quantity in list(group["quantity"])[:room]
+            if (chart := quantity_chart(view, axis, str(kind), str(quantity))) is not None
+        ]
+        room -= len(charts)
+        if charts:
+            sections.append(Section(sentence(plain(str(kind))), "", charts))
+    return sections
+
+
+def quantity_chart(view: ScheduleView, axis: TimeAxis, kind: str, quantity: str) -> Chart | None:
+    """Lines for up to eight assets, a heat map for more; nothing for a quantity that is zero throughout."""
+    table = view.table(kind, quantity)
+    if table is None or not np.nan_to_num(table.to_numpy(dtype=float)).any():
+        return None
+    unit = quantity_unit(quantity, view.schedule.currency)
+    title = f"{sentence(quantity_name(quantity))} of {plain(kind)}"
+    label = ", ".join(part for part in (quantity_name(quantity), unit) if part)
+    if len(table.columns) > 8:
+        return time_heatmap(axis, table, title, unit or quantity_name(quantity), plain(kind))
+    return time_lines(axis, table, title, label)
+
+
+def extra_sections(schedule: Schedule) -> list[Section]:
+    """Convergence as a chart, any other further table as a table."""
+    sections = []
+    for name, frame in schedule.extras.items():
+        title = sentence(plain(name))
+        numeric = frame.select_dtypes("number")
+        first = str(frame.columns[0]) if len(frame.columns) else ""
+        charts = []
+        if first in PROGRESS_COLUMNS and len(numeric.columns) > 1 and len(frame) > 1:
+            charts = [convergence(frame[[first, *(c for c in numeric.columns if c != first)]], title)]
+        sections.append(Section(title, "", charts, [frame_table(title, frame, schedule.currency)]))
+    return sections
+
+
+def quantities_section(schedule: Schedule) -> Section:
+    """Range of every quantity, so that nothing in the schedule stays unseen."""
+    grouped = schedule.table.groupby(["kind", "quantity"], sort=False)
+    rows = [
+        [
+            plain(str(kind)),
+            quantity_name(str(quantity)),
+            quantity_unit(str(quantity), schedule.currency) or "–",
+            number(int(part["asset"].nunique())),
+            *(number(float(figure)) for figure in (part["value"].min(), part["value"].mean(), part["value"].max())),
+        ]
+        for (kind, quantity), part in grouped
+    ]
+    columns = ("Kind", "Quantity", "Unit", "Assets", "Lowest", "Mean", "Highest")
+    table = Table("Every quantity of the schedule over its horizon", columns, rows, numeric=(3, 4, 5, 6))
+    return Section("All quantities", "", tables=[table])
+
+
+def _spot(view: ScheduleView) -> dict[str, np.ndarray]:
+    spot = view.total("grid", "spot_price_per_mwh")
+    return {} if spot is None else {"spot price": spot}
+
+
+def baseline_section(schedule: Schedule, baseline: Mapping[str, Mapping[str, float]]) -> Section:
+    """Who gains what: each party's total here, in the baseline, and the difference."""
+    parties = list(dict.fromkeys([*schedule.money, *baseline]))
+    totals = {p: (sum(schedule.money.get(p, {}).values()), sum(baseline.get(p, {}).values())) for p in parties}
+    gains = {party: here - before for party, (here, before) in totals.items()}
+    rows = [[plain(p), *(money(v, schedule.currency) for v in (*totals[p], gains[p]))] for p in parties]
+    table = Table("Result of each party", ("Party", "This plan", "Baseline", "Gain"), rows, numeric=(1, 2, 3))
+    losers = [plain(party) for party, gain in gains.items() if gain < -0.005]
+    lead = (
+        f"Worse off than in the baseline: {', '.join(losers)}."
+        if losers
+        else "No party is worse off than in the baseline."
+    )
+    chart = bars(gains, "Gain against the baseline", f"gain, {schedule.currency}")
+    return Section("Against the baseline", lead, [chart], [table])

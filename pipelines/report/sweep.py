@@ -1,0 +1,72 @@
+"""The page of a sweep: one figure per result over what was varied, every job, and the jobs that failed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from pipelines.report.charts import Chart, bars, lines
+from pipelines.report.page import Headline, Page, Section, Table
+from pipelines.report.tables import frame_table
+from pipelines.report.words import number, plain, sentence
+
+
+def sweep_page(rows: pd.DataFrame, *, folder: str, x: str, y: Sequence[str]) -> Page:
+    """Results of all jobs of a multirun.
+
+    rows: a row per job with ``job``, ``status``, ``reason``, the overrides and the leaves of the summaries.
+    folder: where the jobs are, for the title. x: column for the horizontal axis. y: columns to draw.
+    """
+    done, failed = rows[rows["status"] != "failed"], rows[rows["status"] == "failed"]
+    degraded = int((rows["status"] == "degraded").sum())
+    sections = [Section("Results", f"By {plain(x)}, over the {len(done)} jobs that finished.", _charts(done, x, y))]
+    if len(failed):
+        table = Table(
+            "Failed jobs",
+            ("Job", plain(x), "Reason"),
+            [[str(r["job"]), str(r[x]), str(r["reason"])] for _, r in failed.iterrows()],
+        )
+        sections.append(Section("Failed jobs", f"{len(failed)} of {len(rows)} jobs failed.", tables=[table]))
+    shown = list(dict.fromkeys(["job", "status", x, *y]))
+    sections.append(Section("Jobs", "", tables=[frame_table("Every job of the sweep", rows[shown], rows=500)]))
+    reasons = [f"job {row['job']} failed: {row['reason']}" for _, row in failed.head(10).iterrows()]
+    if len(failed) > 10:
+        reasons.append(f"{len(failed) - 10} more jobs failed; all are listed below")
+    simulated = "simulated" in rows.columns and rows["simulated"].fillna(value=False).astype(bool).any()
+    return Page(
+        title="Sweep",
+        subtitle=folder,
+        status="degraded" if len(failed) else "ok",
+        reasons=reasons,
+        banners=["This page shows simulated data in at least one job."] if simulated else [],
+        headlines=[
+            Headline("Jobs", number(len(rows)), "", f"{degraded} degraded" if degraded else "none degraded"),
+            Headline("Failed", number(len(failed)), "", "", "bad" if len(failed) else "good"),
+        ],
+        sections=sections,
+        links=[("collected.csv", "collected.csv"), ("collected.parquet", "collected.parquet")],
+    )
+
+
+def _charts(done: pd.DataFrame, x: str, y: Sequence[str]) -> list[Chart]:
+    charts = []
+    for name in y:
+        part = done.dropna(subset=[x, name])
+        if part.empty or not pd.api.types.is_numeric_dtype(part[name]):
+            continue
+        title = f"{sentence(plain(name))} by {plain(x)}"
+        if pd.api.types.is_numeric_dtype(part[x]) and part[x].nunique() > 1:
+            mean = part.groupby(x)[name].mean()
+            low, high = mean.idxmin(), mean.idxmax()
+            repeated = " Jobs with the same value are averaged." if len(mean) < len(part) else ""
+            ends = [f"{number(float(mean[at]))} at {number(float(at))}" for at in (low, high)]
+            caption = f"Lowest {ends[0]}, highest {ends[1]}."
+            series = {name: mean.to_numpy(dtype=float)}
+            charts.append(
+                lines(mean.index.to_numpy(dtype=float), series, title, plain(x), plain(name), caption + repeated)
+            )
+        else:
+            means = part.groupby(part[x].astype(str), sort=False)[name].mean()
+            charts.append(bars({str(k): float(v) for k, v in means.items()}, title, plain(name)))
+    return charts
