@@ -40,8 +40,9 @@ class RateLimiter:
         """Block until the caller may pass; returns the seconds waited."""
         with self._turn:
             arrived = now = self._monotonic()
-            while len(self._passed) == self.limit and now - self._passed[0] < self.window_s:
-                self._sleep(self.window_s - (now - self._passed[0]))
+            ready = self._passed[0] + self.window_s if len(self._passed) == self.limit else now
+            while now < ready:
+                self._sleep(ready - now)
                 now = self._monotonic()
             self._passed.append(now)
             return now - arrived
