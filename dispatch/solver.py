@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
-
-from dispatch.conic.compiled import Compiled, compile_model
+from dispatch.conic.compiled import compile_model
 from dispatch.conic.cones import Cone, NormCone, QuadraticEpigraph, RotatedCone
-from dispatch.conic.options import SolveResult, SolverOptions
+from dispatch.conic.options import SolveResult, SolverOptions, result_of
 from dispatch.conic.outer_approximation import OuterApproximation
 from dispatch.conic.tangents import CutPool
 from dispatch.errors import SolverError
@@ -84,30 +81,5 @@ def solve(
         compiled.load(engine.x)
     seconds = {"build": build, **engine.seconds, "total": time.perf_counter() - start}
     return result_of(
-        compiled, engine.status, engine.value, engine.bound, seconds, engine.rounds, engine.pool(), engine.message
-    )
-
-
-def result_of(
-    compiled: Compiled,
-    status: Any,
-    value: float,
-    bound: float,
-    seconds: dict[str, float],
-    rounds: int,
-    cuts: CutPool,
-    message: str,
-) -> SolveResult:
-    """A result in the model's own sense from figures of the minimised problem."""
-    known = math.isfinite(value)
-    gap = max(value - bound, 0.0) / max(1.0, abs(value)) if known and math.isfinite(bound) else math.inf
-    return SolveResult(
-        status=status,
-        objective=compiled.sense * value if known else math.nan,
-        bound=compiled.sense * min(bound, value) if not np.isnan(bound) else math.nan,
-        gap=gap,
-        seconds=seconds,
-        rounds=rounds,
-        cuts=cuts,
-        message=message or f"{status}, gap {gap:.1e}, {rounds} rounds, {len(cuts)} tangents",
+        compiled.sense, engine.status, engine.value, engine.bound, seconds, engine.rounds, engine.pool(), engine.message
     )

@@ -95,9 +95,10 @@ class HighsModel:
         self._highs.changeColsBounds(size, columns, _highs_bounds(lower), _highs_bounds(upper))
 
     def offer(self, x: FloatArray) -> None:
-        """Hint an incumbent: its integers are kept, the rest is completed by HiGHS."""
-        places = np.flatnonzero(self.compiled.integer).astype(np.int32)
-        self._highs.setSolution(len(places), places, np.round(x[places]))
+        """Hint a feasible point as the first incumbent."""
+        hint = highspy.HighsSolution()
+        hint.col_value = np.where(self.compiled.integer, np.round(x), x)
+        self._highs.setSolution(hint)
 
     def run(self, gap: float, time_limit_s: float, relaxed: bool = False) -> LinearAnswer:
         """Solve to a relative gap within a time limit, with integrality dropped if ``relaxed``.
@@ -138,10 +139,9 @@ class HighsModel:
         feasible = info.primal_solution_status == highspy.SolutionStatus.kSolutionStatusFeasible
         x = np.array(self._highs.getSolution().col_value) if feasible else None
         value = float(info.objective_function_value) if feasible else np.inf
+        bound = float(info.mip_dual_bound)
         if continuous:
             bound = value if status == kinds.kOptimal else -np.inf
-        else:
-            bound = float(info.mip_dual_bound)
         if interrupted:
             return LinearAnswer("interrupted", x, value, bound)
         if status == kinds.kOptimal:

@@ -76,3 +76,28 @@ class SolveResult:
     def has_solution(self) -> bool:
         """True if the model's variables hold a feasible point."""
         return math.isfinite(self.objective)
+
+
+def result_of(
+    sense: int,
+    status: Status,
+    value: float,
+    bound: float,
+    seconds: Mapping[str, float],
+    rounds: int,
+    cuts: CutPool,
+    message: str,
+) -> SolveResult:
+    """A result in the model's own sense from figures of the minimised problem."""
+    known = math.isfinite(value)
+    gap = max(value - bound, 0.0) / max(1.0, abs(value)) if known and math.isfinite(bound) else math.inf
+    return SolveResult(
+        status=status,
+        objective=sense * value if known else math.nan,
+        bound=sense * min(bound, value) if not math.isnan(bound) else math.nan,
+        gap=gap,
+        seconds=seconds,
+        rounds=rounds,
+        cuts=cuts,
+        message=message or f"{status}, gap {gap:.1e}, {rounds} rounds, {len(cuts)} tangents",
+    )
