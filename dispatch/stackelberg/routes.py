@@ -1,0 +1,166 @@
+"""From optimality conditions to an answer: one route per way of enforcing complementarity."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyomo.environ as pyo
+
+from dispatch.errors import BilevelError, InfeasibleError, SolverError, UnboundedError
+from dispatch.solver import Cone, SolverOptions
+from dispatch.solver import solve as solve_model
+from dispatch.stackelberg.branching import BranchingLimits, ComplementarityBranching, refuse_unbounded
+from dispatch.stackelberg.complementarity import MARGIN, RATIO_LIMIT, PairBounds, declare_big_m
+from dispatch.stackelberg.extraction import FloatArray
+from dispatch.stackelberg.options import BilevelOptions
+from dispatch.stackelberg.polish import Polisher
+from dispatch.stackelberg.single_level import SingleLevel
+
+#: How often bounds on duals are enlarged, and by what factor, before the answer is refused.
+ENLARGEMENTS, FACTOR = 3, 10.0
+#: Relative change of the objective that counts as a better answer after an enlargement.
+BETTER = 1e-6
+
+
+@dataclass
+class Outcome:
+    """point (N,) over the compiled columns, or None; value and bound of the minimised objective; what to tell."""
+
+    reformulation: str
+    status: str
+    point: FloatArray | None
+    value: float
+    bound: float
+    pair_bounds: list[PairBounds] | None = None
+    messages: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, eq=False)
+class Route:
+    """What every route needs: the problem, the search object over its pairs, the solver's name and the cones."""
+
+    level: SingleLevel
+    search: ComplementarityBranching
+    options: BilevelOptions
+    solver: str
+    cones: Sequence[Cone] = ()
+
+    def branch(self) -> Outcome:
+        """Branch and bound over the pairs; no bound on any dual is used."""
+        if self.cones:
+            raise BilevelError("reformulation 'branching' works on linear and quadratic leaders; cones need kkt_bigm")
+        limits = BranchingLimits(min(self.options.gap, 1e-9), self.options.time_limit_s)
+        answer = self.search.minimise(limits)
+        refuse_unbounded(answer, "the leader's objective")
+        if answer.point is None:
+            self._refuse("infeasible" if answer.status == "infeasible" else "time_limit")
+        status = "optimal" if answer.status == "optimal" else "time_limit"
+        outcome = Outcome("branching", status, answer.point, answer.value, answer.bound)
+        outcome.messages.append(f"{answer.nodes} nodes over {len(self.level.pairs)} complementarity pairs")
+        return outcome
+
+    def big_m(self, bounds: list[PairBounds]) -> Outcome:
+        """Binaries with bounded big-M; a dual at its bound enlarges the bound and solves again, then is an error."""
+        messages: list[str] = []
+        previous = np.nan
+        for attempt in range(ENLARGEMENTS + 1):
+            outcome = self._run("kkt_bigm", lambda b, current=bounds: _all_big_m(b, self.level, current), bounds)
+            outcome.pair_bounds = bounds
+            at_bound = self._rows_at_bound(outcome, bounds)
+            unproved = [[r for r, proved in enumerate(each.proved) if not proved] for each in bounds]
+            better = attempt == 0 or not abs(outcome.value - previous) <= BETTER * max(1.0, abs(outcome.value))
+            if not any(at_bound) and not (any(unproved) and better):
+                outcome.messages = messages + outcome.messages
+                if any(unproved):
+                    outcome.messages.append(
+                        f"the objective does not change when the unproved dual bounds are {FACTOR:g} times as large"
+                    )
+                return outcome
+            previous = outcome.value
+            rows = [sorted({*first, *second}) for first, second in zip(at_bound, unproved, strict=True)]
+            messages += self._enlarged_messages(rows, bounds, at_bound)
+            bounds = [each.enlarged(FACTOR, chosen) for each, chosen in zip(bounds, rows, strict=True)]
+        raise BilevelError(
+            "bounds on duals were enlarged "
+            + f"{ENLARGEMENTS} times and the answer still depends on them: "
+            + "; ".join(messages[-3:])
+            + ". Use reformulation='branching', or SCIP with 'kkt_sos1'"
+        )
+
+    def sos1(self) -> Outcome:
+        """Each slack and its dual form a set of which one member may be positive; no bound on any dual is used."""
+        return self._run("kkt_sos1", self._declare_sets, None)
+
+    def _declare_sets(self, block: Any) -> None:
+        pairs = [pair for kkt in self.level.kkts for pair in kkt.pairs]
+        block.sets = pyo.SOSConstraint(range(len(pairs)), rule=lambda _, k: list(pairs[k]), sos=1)
+
+    def _run(self, name: str, declare: Any, bounds: list[PairBounds] | None) -> Outcome:
+        """One mixed-integer solve of the user's model with a temporary block that enforces complementarity."""
+        level, options = self.level, self.options
+        level.block.complementarity = pyo.Block(concrete=True)
+        try:
+            declare(level.block.complementarity)
+            result = solve_model(
+                level.problem.model,
+                self.cones,
+                SolverOptions(
+                    gap=options.gap,
+                    time_limit_s=options.time_limit_s,
+                    threads=options.threads,
+                    seed=options.seed,
+                    solver="scip" if self.solver == "scip" else "highs",
+                ),
+            )
+        finally:
+            level.block.del_component(level.block.complementarity)
+        if not np.isfinite(result.objective):
+            self._refuse(result.status)
+        point = np.array([variable.value or 0.0 for variable in level.compiled.variables], dtype=float)
+        polisher = Polisher(level, self.search)
+        exact = None if self.cones else polisher.exact(point, bounds)
+        outcome = Outcome(name, result.status, point, result.objective, result.bound)
+        if exact is not None:
+            outcome.point, outcome.value = exact, level.compiled.value(exact)
+        elif not self.cones:
+            outcome.messages.append("the answer is as exact as the solver's tolerances: no polished point was found")
+        return outcome
+
+    def _rows_at_bound(self, outcome: Outcome, bounds: list[PairBounds]) -> list[list[int]]:
+        assert outcome.point is not None
+        found = []
+        for kkt, each in zip(self.level.kkts, bounds, strict=True):
+            mu = outcome.point[self.level.compiled.columns(list(kkt.block.mu.values()))]
+            used = each.dual * MARGIN
+            found.append([int(r) for r in np.flatnonzero((mu > RATIO_LIMIT * used) & (used > 0) & (mu > 1e-7))])
+        return found
+
+    def _enlarged_messages(
+        self, rows: list[list[int]], bounds: list[PairBounds], at_bound: list[list[int]]
+    ) -> Iterable[str]:
+        for kkt, each, chosen, tight in zip(self.level.kkts, bounds, rows, at_bound, strict=True):
+            for r in chosen:
+                why = "was reached" if r in tight else f"is {each.dual_rule[r]}"
+                yield (
+                    f"follower {kkt.form.name}: the bound {each.dual[r]:g} on the dual of "
+                    f"{kkt.form.inequalities[r].name} {why}; solved again with {FACTOR * each.dual[r]:g}"
+                )
+
+    def _refuse(self, status: str) -> None:
+        if status == "infeasible":
+            raise InfeasibleError(
+                "no decision of the leader together with optimal responses of the followers meets all rows; relax the "
+                "leader's rows, or check that each follower has an optimum for some decision"
+            )
+        if status == "unbounded":
+            raise UnboundedError("the leader's objective can improve without limit; bound the leader's variables")
+        raise SolverError(f"no answer was found: {status}; allow more time or try another reformulation")
+
+
+def _all_big_m(block: Any, level: SingleLevel, bounds: list[PairBounds]) -> None:
+    block.follower = pyo.Block(range(len(level.kkts)))
+    for k, (kkt, each) in enumerate(zip(level.kkts, bounds, strict=True)):
+        declare_big_m(block.follower[k], kkt, each)
