@@ -11,7 +11,7 @@ from pipelines.report.charts import Chart, bars
 from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section
 from pipelines.report.provenance import provenance_section
 from pipelines.report.tables import frame_table
-from pipelines.report.words import number, plain, sentence
+from pipelines.report.words import number, plain
 
 #: Scores that are drawn, the first for the ranking, and what they are called; lower is better in each.
 DRAWN_SCORES: dict[str, str] = {"mae": "MAE", "rmae": "rMAE (1 is the weekly naive)", "crps": "CRPS"}
@@ -53,7 +53,7 @@ def benchmark_page(
         sections.append(Section(str(name), lead, drawn, [frame_table(f"Scores on {name}", shown[first])]))
     sections.append(provenance_section(summary, "UTC"))
     return Page(
-        title=f"Benchmark {sentence(plain(str(summary.get('benchmark', ''))))}".strip(),
+        title=f"Benchmark {summary.get('benchmark', '')}".strip(),
         subtitle="Out-of-sample scores; lower is better, except for the coverage, which aims at 0.9.",
         status=summary.get("status", "ok"),
         reasons=[str(reason) for reason in summary.get("reasons", ())],
@@ -69,5 +69,5 @@ def _score_bars(ranked: pd.DataFrame, score: str, label: str, published: Sequenc
         str(model): float(value) for model, value in zip(ranked["model"], ranked[score], strict=True) if pd.notna(value)
     }
     own = [model for model in values if model not in published] if published else []
-    caption = "Accent: ours; the others are published forecasts, scored here." if own else ""
+    caption = "Blue: computed by this package; grey: published forecasts, scored in the same way." if own else ""
     return bars(values, label, label, caption, own)

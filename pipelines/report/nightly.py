@@ -86,6 +86,7 @@ def nightly_page(
         headlines=_headlines(view, price, forecasts),
         sections=[section for section in sections if section is not None],
         links=links,
+        status_words=_status_words(summary.get("status", "ok"), certified=schedule.certificate.passed),
         footer=f"Times are {market_time_zone} time. adno {summary.get('version', '')}".strip(),
     )
 
@@ -208,6 +209,12 @@ def _headlines(
             )
         )
     return items
+
+
+def _status_words(status: str, *, certified: bool) -> str:
+    if status == "failed" or not certified:
+        return ""
+    return {"ok": "OK: published, every check passed"}.get(status, "Degraded: published, with a fallback or a repair")
 
 
 def _subtitle(summary: Mapping[str, Any], schedule: Schedule, time_zone: str) -> str:

@@ -117,10 +117,9 @@ def quantity_chart(view: ScheduleView, axis: TimeAxis, kind: str, quantity: str)
         return None
     unit = quantity_unit(quantity, view.schedule.currency)
     title = f"{sentence(quantity_name(quantity))} of {plain(kind)}"
-    label = ", ".join(part for part in (quantity_name(quantity), unit) if part)
     if len(table.columns) > 8:
         return time_heatmap(axis, table, title, unit or quantity_name(quantity), plain(kind))
-    return time_lines(axis, table, title, label)
+    return time_lines(axis, table, title, quantity_name(quantity), unit)
 
 
 def extra_sections(schedule: Schedule) -> list[Section]:

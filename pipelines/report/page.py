@@ -20,8 +20,8 @@ Status = Literal["ok", "degraded", "failed"]
 
 #: What each status means to the reader.
 STATUS_WORDS: dict[str, str] = {
-    "ok": "OK: published, every check passed",
-    "degraded": "Degraded: published with a fallback or a repaired input",
+    "ok": "OK: complete",
+    "degraded": "Degraded: complete, with reservations",
     "failed": "Failed: nothing was published",
 }
 SIMULATED_BANNER = "This page shows simulated data: its series come from a stochastic model, not from a market."
@@ -77,6 +77,7 @@ class Page:
     """Everything that one report shows.
 
     status: ``ok``, ``degraded`` or ``failed``; reasons: why it is not ``ok``, one sentence each.
+    status_words: the status in words, where the usual ones do not say enough.
     banners: what must be seen before any figure, such as "simulated data".
     links: (text, relative address) of data files that lie beside the page.
     """
@@ -90,6 +91,7 @@ class Page:
     sections: Sequence[Section] = ()
     links: Sequence[tuple[str, str]] = ()
     footer: str = ""
+    status_words: str = ""
 
 
 def render(page: Page) -> str:
@@ -99,7 +101,7 @@ def render(page: Page) -> str:
     return template.render(
         page=page,
         sections=list(zip(anchors, page.sections, strict=True)),
-        status_words=STATUS_WORDS[page.status],
+        status_words=page.status_words or STATUS_WORDS[page.status],
         style=_style(),
     )
 

@@ -40,7 +40,7 @@ def training_page(
         charts.append(learning_curve(table.index.to_numpy(dtype=float), curves, at, kept))
         if kept is not None:
             headlines.append(
-                Headline(f"Best {plain(judged)}", number(float(table[judged].min())), "", f"at {at} {number(kept)}")
+                Headline(f"Best {plain(judged)}", number(float(table[judged].min())), "", f"at {at} {kept:,.0f}")
             )
     lead = "" if charts else "This model is fitted in one step; there is no learning curve."
     tables = [frame_table("Records of the training", metrics)] if len(metrics) else []

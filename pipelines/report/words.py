@@ -27,6 +27,16 @@ UNIT_ENDINGS: dict[str, str] = {
 }
 
 
+SCORE_NAMES: dict[str, str] = {
+    "mae": "MAE",
+    "rmae": "rMAE",
+    "smape": "sMAPE",
+    "rmse": "RMSE",
+    "crps": "CRPS",
+    "coverage_90": "90% coverage",
+}
+
+
 def number(value: object, digits: int = 4) -> str:
     """A figure with thousands separators and about ``digits`` significant digits; ``n/a`` where there is none."""
     if value is None or value is pd.NaT:
@@ -95,8 +105,8 @@ def quantity_name(quantity: str) -> str:
 
 
 def plain(name: str) -> str:
-    """An identifier in words."""
-    return str(name).replace("_", " ").strip()
+    """An identifier in words; the usual scores are written as the field writes them."""
+    return SCORE_NAMES.get(str(name)) or str(name).replace("_", " ").strip()
 
 
 def sentence(text: str) -> str:

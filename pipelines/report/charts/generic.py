@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from pipelines.report.charts.axes import TimeAxis, frame, legend_on_top, steps, unit
@@ -19,7 +19,7 @@ FloatArray = NDArray[np.float64]
 MOST_LINES = 8
 
 
-def time_lines(axis: TimeAxis, values: pd.DataFrame, title: str, unit_text: str) -> Chart:
+def time_lines(axis: TimeAxis, values: pd.DataFrame, title: str, quantity: str, unit_text: str) -> Chart:
     """A step line per column; beyond eight columns the range, the mean and nothing else."""
     with canvas() as sheet:
         ax = sheet.figure.add_subplot()
@@ -36,7 +36,7 @@ def time_lines(axis: TimeAxis, values: pd.DataFrame, title: str, unit_text: str)
         if ax.get_ylim()[0] < 0 < ax.get_ylim()[1]:
             ax.axhline(0, color=C["muted"], linewidth=1)
         axis.apply(ax)
-        unit(ax, unit_text)
+        unit(ax, ", ".join(part for part in (quantity, unit_text) if part))
         frame(sheet.figure, left=52, top=legend_on_top(sheet.figure, ax, columns=4))
         caption = f"From {number(float(np.nanmin(table)))} to {number(float(np.nanmax(table)))} {unit_text}".strip()
         return sheet.chart(title, f"{caption}, mean {number(float(np.nanmean(table)))}.")
@@ -60,6 +60,8 @@ def lines(
             ax.plot(x, values, marker="os^Dv"[position % 5], label=plain(name), **style)
         if log_y:
             ax.set_yscale("log")
+            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.yaxis.set_minor_formatter(NullFormatter())
         ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=bool(np.equal(np.mod(x, 1), 0).all())))
         ax.set_xlabel(x_label)
         unit(ax, y_label + (", logarithmic" if log_y else ""))
@@ -100,21 +102,21 @@ def learning_curve(x: FloatArray, losses: Mapping[str, FloatArray], x_label: str
         ends = ", ".join(
             f"{plain(n)} {number(float(v[np.isfinite(v)][-1]))}" for n, v in losses.items() if np.isfinite(v).any()
         )
-        kept = f" The weights at {x_label} {number(kept_at)} were kept." if kept_at is not None else ""
+        kept = f" The weights at {x_label} {kept_at:,.0f} were kept." if kept_at is not None else ""
         return sheet.chart("Learning curve", f"At the end: {ends}.{kept}")
 
 
 def bars(
     values: Mapping[str, float], title: str, x_label: str, caption: str = "", highlight: Sequence[str] = ()
 ) -> Chart:
-    """Horizontal bars, one per name, each with its figure; ``highlight`` names the ones in the accent colour."""
+    """Horizontal bars, one per name, each with its figure; the ones not in ``highlight``, if given, are grey."""
     names = list(values)
     with canvas(66 + 26 * len(names)) as sheet:
         ax = sheet.figure.add_subplot()
         ax.grid(axis="x")
         ax.grid(visible=False, axis="y")
         amounts = np.array([values[n] for n in names], dtype=float)
-        colours = [C["accent"] if n in highlight else C["grid"] for n in names]
+        colours = [C["accent"] if n in highlight or not highlight else C["muted"] for n in names]
         ax.barh(range(len(names)), np.nan_to_num(amounts), color=colours, height=0.64)
         for row, amount in enumerate(amounts):
             ax.annotate(

@@ -19,7 +19,7 @@ def time_heatmap(
     """Values with a row per column of ``values`` (an asset) and a cell per step."""
     cells = values.to_numpy(dtype=float).T
     low, high = float(np.nanmin(cells)), float(np.nanmax(cells))
-    with canvas(max(200, min(420, 90 + 9 * cells.shape[0]))) as sheet:
+    with canvas(100 + min(330, max(9 * cells.shape[0], 15 * min(16, cells.shape[0])))) as sheet:
         ax = sheet.figure.add_subplot()
         ax.grid(visible=False)
         shown = {"aspect": "auto", "interpolation": "none", "cmap": colours, "origin": "upper"}
@@ -44,8 +44,10 @@ def time_heatmap(
             unit_text,
         )
         asset, step = np.unravel_index(int(np.nanargmax(cells)), cells.shape)
+        name = str(values.columns[asset])
+        highest = name if name.startswith(row_name) else f"{row_name} {name}"
         caption = (
-            f"{title}: from {number(low)} to {number(high)} {unit_text}; the highest is {row_name} {values.columns[asset]} at "
+            f"{title}: from {number(low)} to {number(high)} {unit_text}; the highest is {highest} at "
             f"{axis.step_names[step]}; mean {number(float(np.nanmean(cells)))}."
         )
         return sheet.chart(title, caption)
