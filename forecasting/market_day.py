@@ -8,6 +8,7 @@ quarter one hour earlier and one hour later, so that its hourly means are those 
 from __future__ import annotations
 
 from datetime import date
+from typing import TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ FloatArray = NDArray[np.float64]
 Days = NDArray[np.datetime64]
 
 #: A local date in any of the forms that users write.
-Day = date | str | np.datetime64 | pd.Timestamp
+Day: TypeAlias = date | str | np.datetime64 | pd.Timestamp
 
 DAY_MINUTES = 1440
 
