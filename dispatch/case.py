@@ -6,8 +6,7 @@ names; every key is checked. A file is either accepted or refused with all of it
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from importlib import resources
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -136,13 +135,7 @@ def _known() -> str:
     return ", ".join(case_names()) or "(none installed)"
 
 
-def _case_folders() -> Iterator[Path]:
-    """``conf/case`` as installed, then as it lies beside the package in a checkout."""
-    try:
-        roots = [Path(str(root)) for root in resources.files("conf").iterdir() if root.name == "case"]
-    except (ModuleNotFoundError, FileNotFoundError):
-        roots = []
-    beside = Path(__file__).resolve().parents[1] / "conf" / "case"
-    for root in dict.fromkeys([*roots, beside]):
-        if root.is_dir():
-            yield root
+def _case_folders() -> list[Path]:
+    """``conf/case`` lies beside this package, in a checkout as in an installation."""
+    folder = Path(__file__).resolve().parents[1] / "conf" / "case"
+    return [folder] if folder.is_dir() else []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,12 +74,14 @@ class DayAheadSamples:
 
     def select(self, rows: NDArray[np.bool_] | NDArray[np.intp] | slice) -> DayAheadSamples:
         """The samples at ``rows`` (mask, positions or slice), in that order."""
-        picked = {name: getattr(self, name)[rows] for name in ("zone", "day", "issued_at", "history", "future", "y")}
+        names = ("zone", "day", "issued_at", "history", "future", "y")
+        picked: dict[str, Any] = {name: getattr(self, name)[rows] for name in names}
         return replace(self, **picked)
 
     def between(self, first: np.datetime64 | str, last: np.datetime64 | str) -> DayAheadSamples:
         """Samples whose delivery day lies in ``[first, last]``, both included."""
-        return self.select((self.day >= np.datetime64(first)) & (self.day <= np.datetime64(last)))
+        inside = (self.day >= np.datetime64(first)) & (self.day <= np.datetime64(last))
+        return self.select(np.flatnonzero(inside))
 
     def known(self) -> DayAheadSamples:
         """Samples whose whole target day is known: the ones that can train or score a model."""
@@ -100,4 +103,5 @@ class DayAheadSamples:
             ):
                 raise DataError(f"samples of {first.zone[0]} and {part.zone[0]} do not have the same channels and steps")
         names = ("zone", "day", "issued_at", "history", "future", "y")
-        return replace(first, **{name: np.concatenate([getattr(p, name) for p in parts]) for name in names})
+        stacked: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
+        return replace(first, **stacked)
