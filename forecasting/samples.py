@@ -85,7 +85,7 @@ class DayAheadSamples:
 
     def known(self) -> DayAheadSamples:
         """Samples whose whole target day is known: the ones that can train or score a model."""
-        return self.select(np.isfinite(self.y).all(axis=1))
+        return self.select(np.flatnonzero(np.isfinite(self.y).all(axis=1)))
 
     @staticmethod
     def concat(parts: Sequence[DayAheadSamples]) -> DayAheadSamples:
