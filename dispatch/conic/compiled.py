@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -46,6 +47,11 @@ class Compiled:
     cones: ConeSet
     sos1: list[tuple[list[int], list[float]]] = field(default_factory=list)
 
+    @cached_property
+    def place(self) -> dict[int, int]:
+        """``id`` of a Pyomo variable to its column."""
+        return {id(variable): at for at, variable in enumerate(self.columns)}
+
     @property
     def size(self) -> int:
         """Number of columns."""
@@ -54,6 +60,15 @@ class Compiled:
     def objective(self, x: FloatArray) -> float:
         """Value at ``x`` in the model's own sense."""
         return self.sense * (float(self.cost @ x) + self.offset)
+
+    def with_rows(self, matrix: csr_array, lower: FloatArray, upper: FloatArray) -> Compiled:
+        """The same problem with further rows ``lower <= matrix x <= upper``."""
+        return replace(
+            self,
+            matrix=vstack([self.matrix, matrix], format="csr"),
+            row_lower=np.concatenate([self.row_lower, lower]),
+            row_upper=np.concatenate([self.row_upper, upper]),
+        )
 
     def load(self, x: FloatArray) -> None:
         """Write ``x`` into the Pyomo variables, integers rounded and bounds respected to the last digit."""

@@ -63,9 +63,12 @@ class OuterApproximation:
             pool.add(self.compiled.cones.names[cone], point)
         return pool
 
-    def run(self) -> None:
-        """Solve until the gap is closed, the problem is proved infeasible, or time is up."""
-        if not self._relax():
+    def run(self, relaxed: OracleAnswer | None = None) -> None:
+        """Solve until the gap is closed, the problem is proved infeasible, or time is up.
+
+        relaxed: optimum of the continuous relaxation, if the caller has it.
+        """
+        if not self._relax(relaxed):
             return
         if self.compiled.integer.any():
             self._rounds()
@@ -83,15 +86,17 @@ class OuterApproximation:
     def _left(self) -> float:
         return self.deadline - time.perf_counter()
 
-    def _relax(self) -> bool:
+    def _relax(self, known: OracleAnswer | None) -> bool:
         """Relaxation of the integers: tangents at its optimum. False if it settles the problem."""
         cones, integer = self.compiled.cones, self.compiled.integer.any()
         if not len(cones):
             return True
         with self._phase("relax"):
-            answer = self._oracle(self.compiled.lower, self.compiled.upper)
+            answer = known or self._oracle(self.compiled.lower, self.compiled.upper)
             if answer.status == "failed":
                 answer = self.linear_rounds(self.compiled.lower, self.compiled.upper)
+                if answer.status == "optimal":
+                    self._prune(answer.x)
         if answer.status in ("infeasible", "unbounded"):
             self.status = "infeasible" if answer.status == "infeasible" else "unbounded"
             self.message = f"the continuous relaxation is {answer.status}"
@@ -103,7 +108,8 @@ class OuterApproximation:
                 self.status = "time_limit" if self._left() <= 0 else "stalled"
             return bool(integer)
         if integer:
-            self._cut_at(answer.x, everywhere=True)
+            if self.options.cone_oracle == "clarabel":
+                self._cut_at(answer.x, everywhere=True)
             return True
         self._accept(answer)
         self._cut_at(answer.x, everywhere=True)
@@ -184,7 +190,7 @@ class OuterApproximation:
         return solve_continuous(self.compiled, lower, upper, self._left(), self.options.threads)
 
     def linear_rounds(self, lower: FloatArray, upper: FloatArray) -> OracleAnswer:
-        """Continuous optimum by linear programs with tangents where a cone is missed; slack tangents are dropped."""
+        """Continuous optimum by linear programs with tangents where a cone is missed."""
         self.model.set_bounds(lower, upper)
         answer = LinearAnswer("failed", None, np.inf, -np.inf)
         settled = False
@@ -199,7 +205,6 @@ class OuterApproximation:
         if answer.status in ("infeasible", "unbounded"):
             return OracleAnswer("infeasible" if answer.status == "infeasible" else "unbounded", nothing, np.inf, np.inf)
         if settled and answer.x is not None:
-            self._prune(answer.x)
             return OracleAnswer("optimal", answer.x, answer.value, answer.value)
         return OracleAnswer("failed", nothing, np.inf, answer.value if answer.x is not None else -np.inf)
 

@@ -104,6 +104,12 @@ class ConeSet:
         ends: IntArray = np.cumsum(self.sizes)
         return ends - self.sizes
 
+    def subset(self, kept: npt.NDArray[np.bool_]) -> ConeSet:
+        """The cones marked in ``kept``, in the same order."""
+        rows = np.repeat(kept, self.sizes)
+        names = [name for name, flag in zip(self.names, kept, strict=True) if flag]
+        return ConeSet(names, self.sizes[kept], self.rotated[kept], csr_array(self.H[rows]), self.h[rows])
+
     def rows_at(self, x: FloatArray) -> FloatArray:
         """``H x + h``, shape [row]."""
         value: FloatArray = self.H @ x + self.h

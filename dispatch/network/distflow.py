@@ -45,6 +45,15 @@ class NetworkLimits:
     lindistflow_upper: bool = True
 
 
+@dataclass(frozen=True)
+class DistFlow:
+    """What a block declared by :func:`declare_distflow` models; found at ``block.distflow``."""
+
+    feeder: Feeder
+    steps: tuple[Step, ...]
+    limits: NetworkLimits
+
+
 def declare_distflow(
     block: Any,
     feeder: Feeder,
@@ -74,6 +83,7 @@ def declare_distflow(
     One cone ``P^2 + Q^2 <= l u`` per line and step, to be passed to :func:`dispatch.solver.solve`.
     """
     limits = limits or NetworkLimits()
+    block.distflow = DistFlow(feeder, tuple(steps), limits)
     p_net, q_net = _per_unit(p_net_mw, feeder), _per_unit(q_net_mvar, feeder)
     declare_var_flow(block, feeder, steps)
     declare_var_current(block, feeder, steps)
