@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecasting.availability import AvailabilityRule
 from forecasting.errors import DataError, SettingError
@@ -31,7 +32,7 @@ class Policy(StrEnum):
     """What a rule does with what it finds.
 
     ``repair``: mend from the values around it. ``fallback``: mend, and where that is impossible borrow the same hour of
-    the previous week. ``refuse``: raise ``DataError``. ``accept``: keep what is there (a gap stays missing) and report.
+    an earlier week. ``refuse``: raise ``DataError``. ``accept``: keep what is there (a gap stays missing) and report.
     """
 
     REPAIR = "repair"
@@ -79,6 +80,9 @@ class QualityPolicy:
 
 
 DEFAULT_POLICY = QualityPolicy()
+
+#: A gap is borrowed from the nearest earlier week that has it, at most this many weeks back.
+MOST_WEEKS_BACK = 4
 
 
 @dataclass(frozen=True)
@@ -284,10 +288,11 @@ def _fill_gaps(
             findings.append(context.finding("gap", span, "repaired", f"short gap interpolated: {context.span(span)}"))
             continue
         if policy is Policy.FALLBACK:
-            borrowed = earlier.reindex(week_before(span, context.time_zone)).to_numpy()
-            if np.isfinite(borrowed).all():
+            borrowed, weeks = _borrow(earlier, span, context.time_zone)
+            if borrowed is not None:
                 _put(grid, span, borrowed, due, Origin.FALLBACK)
-                text = f"gap filled with the same hours of the previous week: {context.span(span)}"
+                source = "the previous week" if weeks == 1 else f"{weeks} weeks before"
+                text = f"gap filled with the same hours of {source}: {context.span(span)}"
                 findings.append(context.finding("gap", span, "fallback", text))
                 continue
         text = f"missing: {context.span(span)}"
@@ -310,9 +315,18 @@ def _put(
     grid.loc[span, "origin"] = str(origin)
 
 
-def week_before(index: pd.DatetimeIndex, time_zone: str) -> pd.DatetimeIndex:
-    """The same clock times seven days earlier, in UTC; across a clock change the hour on the clock counts."""
-    wall = index.tz_convert(time_zone).tz_localize(None) - pd.Timedelta(days=7)
+def _borrow(earlier: pd.Series, span: pd.DatetimeIndex, time_zone: str) -> tuple[NDArray[np.float64] | None, int]:
+    """Values of the nearest earlier week that has all of ``span``, and how many weeks back it lies."""
+    for weeks in range(1, MOST_WEEKS_BACK + 1):
+        values = earlier.reindex(weeks_before(span, time_zone, weeks)).to_numpy(dtype=np.float64)
+        if np.isfinite(values).all():
+            return values, weeks
+    return None, 0
+
+
+def weeks_before(index: pd.DatetimeIndex, time_zone: str, weeks: int = 1) -> pd.DatetimeIndex:
+    """The same clock times ``weeks`` earlier, in UTC; across a clock change the hour on the clock counts."""
+    wall = index.tz_convert(time_zone).tz_localize(None) - pd.Timedelta(weeks=weeks)
     first_pass = np.ones(len(wall), dtype=bool)
     return wall.tz_localize(time_zone, ambiguous=first_pass, nonexistent="shift_forward").tz_convert("UTC")
 

@@ -42,10 +42,9 @@ class FileSource:
         self._tables: dict[tuple[int, str], pd.DataFrame] = {}
         self._series: dict[tuple[str, str], pd.DataFrame] = {}
 
-    @property
-    def availability(self) -> Mapping[str, AvailabilityRule]:
-        """When each series becomes known, by this source."""
-        return self._rules
+    def availability(self, series: str) -> AvailabilityRule:
+        """When values of ``series`` become known, by this source."""
+        return self._rules[series_spec(series).name]
 
     def zones(self) -> Sequence[str]:
         """Zones and sites in the files, or those that the layout lists."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 from zoneinfo import available_timezones
@@ -153,18 +154,21 @@ class Layout(_Part):
             raise ValueError("stamps marked naive_local have 24 rows every day: market_time_zone must be UTC")
         return self
 
+    @classmethod
+    def from_mapping(cls, mapping: Mapping[str, Any], name: str = "") -> Layout:
+        """Check a mapping as read from YAML.
+
+        Raises ``SettingError`` that lists every fault with its place and, for an unknown key, the nearest right one.
+        """
+        try:
+            return cls.model_validate(mapping)
+        except ValidationError as error:
+            faults = [_fault(entry) for entry in error.errors()]
+            raise SettingError(f"layout {name} has {len(faults)} fault(s):\n  - " + "\n  - ".join(faults)) from error
+
     def capacity(self, zone: str) -> float | None:
         """Capacity of ``zone`` in MW, or ``None`` where it is not stated."""
         return self.capacity_mw.get(zone, self.capacity_mw.get("default"))
-
-
-def parse_layout(mapping: dict[str, Any], where: str) -> Layout:
-    """Check a mapping. Raises ``SettingError`` that lists every fault with its place and, for a key, the nearest one."""
-    try:
-        return Layout.model_validate(mapping)
-    except ValidationError as error:
-        faults = [_fault(entry) for entry in error.errors()]
-        raise SettingError(f"layout {where} has {len(faults)} fault(s):\n  - " + "\n  - ".join(faults)) from error
 
 
 def _fault(entry: Any) -> str:
@@ -187,4 +191,4 @@ def load_layout(path: Path) -> Layout:
         raise SettingError(f"layout {path} is not valid YAML: {error}") from error
     if not isinstance(mapping, dict):
         raise SettingError(f"layout {path} must be a mapping with name, description, market_time_zone and tables")
-    return parse_layout(mapping, str(path))
+    return Layout.from_mapping(mapping, str(path))

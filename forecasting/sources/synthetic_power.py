@@ -39,6 +39,17 @@ SITE_CURVE = smoothed_curve(0.6)
 ZONE_CURVE = smoothed_curve(2.0)
 
 
+def power_of_speed(speed_m_s: FloatArray, curve: FloatArray) -> FloatArray:
+    """Output share of ``curve`` at ``speed_m_s``, any shape."""
+    return np.asarray(np.interp(speed_m_s, _SPEEDS, curve), dtype=np.float64)
+
+
+def speed_of_power(share: FloatArray, curve: FloatArray) -> FloatArray:
+    """Lowest wind speed in m/s at which ``curve`` gives ``share`` of its maximum (the rising branch), any shape."""
+    rising = curve[: int(np.argmax(curve)) + 1]
+    return np.asarray(np.interp(share * rising[-1], rising, _SPEEDS[: len(rising)]), dtype=np.float64)
+
+
 def wind_level(
     large: LargeScale, noise: FloatArray, local: FloatArray, east_km: FloatArray, north_km: FloatArray
 ) -> FloatArray:
@@ -51,7 +62,7 @@ def wind_level(
 def wind_share(level: FloatArray, scale_m_s: FloatArray, curve: FloatArray) -> FloatArray:
     """Output share in [0, 1] from the wind level: Weibull quantile of ``Phi(level)``, then the power curve."""
     speed = scale_m_s * (-np.log(np.maximum(ndtr(-level), 1e-12))) ** (1.0 / WEIBULL_SHAPE)
-    return np.asarray(np.interp(speed, _SPEEDS, curve), dtype=np.float64)
+    return power_of_speed(speed, curve)
 
 
 def forecast_level(
