@@ -16,7 +16,8 @@ from torch import Tensor
 from forecasting.errors import ArtefactError, DataError
 from forecasting.samples import DayAheadSamples
 from forecasting.transforms import (
-    CALENDAR_FEATURES,
+    SEASON_FEATURES,
+    WEEKDAY_FEATURES,
     MeanVarianceScaler,
     TargetTransform,
     calendar_features,
@@ -75,6 +76,7 @@ class Layout:
     twins: tuple[int | None, ...]
     zones: tuple[str, ...]
     context_size: int
+    season: bool
 
     @property
     def slots(self) -> int:
@@ -84,7 +86,7 @@ class Layout:
     @property
     def calendar_size(self) -> int:
         """Number of calendar features."""
-        return len(CALENDAR_FEATURES)
+        return len(WEEKDAY_FEATURES) + self.season * len(SEASON_FEATURES)
 
     def to_tensor(self) -> Tensor:
         """As bytes, to travel among tensors."""
@@ -144,6 +146,7 @@ class SampleEncoder:
             twins=tuple(drivers.index(name) if name in drivers else None for name in futures),
             zones=zones,
             context_size=self._context_size(zones),
+            season=_spans_two_years(samples),
         )
         for zone in zones:
             rows = samples.select(samples.zone == zone)
@@ -162,8 +165,8 @@ class SampleEncoder:
 
     def _locate(self, rows: DayAheadSamples, target: Tensor) -> tuple[Tensor, Tensor]:
         """Center and scale ``[1 + C + F]`` of one zone; a driver that is also published ahead shares its scale."""
-        layout = self._fitted()
-        history = torch.from_numpy(rows.history[:, -1])
+        layout = self.fitted_layout()
+        history = torch.from_numpy(rows.history[:, -2:])  # the newest day may be known in part only
         future = torch.from_numpy(rows.future)[..., : len(layout.futures)].reshape(-1, len(layout.futures))
         drivers = history[..., 1 : 1 + len(layout.drivers)].reshape(-1, len(layout.drivers))
         parts = [self.scaler.fit(target)]
@@ -178,7 +181,8 @@ class SampleEncoder:
         parts += [(center_d, scale_d), (center_f, scale_f)]
         return torch.cat([c for c, _ in parts]), torch.cat([s for _, s in parts])
 
-    def _fitted(self) -> Layout:
+    def fitted_layout(self) -> Layout:
+        """The layout; raises ``DataError`` before training."""
         if self.layout is None:
             raise DataError("the model is not trained yet; call fit or load an artefact first")
         return self.layout
@@ -188,7 +192,7 @@ class SampleEncoder:
 
         Raises ``DataError`` if channels, step or history length are not those of the training.
         """
-        layout = self._fitted()
+        layout = self.fitted_layout()
         self._check_layout(samples, layout)
         center, scale = self._locations_of(samples)
         n_d = len(layout.drivers)
@@ -212,7 +216,7 @@ class SampleEncoder:
             drivers_observed=torch.isfinite(drivers).float(),
             future=_filled(future, torch.isfinite(future)),
             future_observed=torch.isfinite(future).float(),
-            calendar=calendar_features(samples.day),
+            calendar=calendar_features(samples.day, season=layout.season),
             context=self._context_of(samples),
             level=level,
             center=center[:, 0].contiguous(),
@@ -256,7 +260,7 @@ class SampleEncoder:
         return torch.stack([c for c, _ in table])[index], torch.stack([s for _, s in table])[index]
 
     def _context_of(self, samples: DayAheadSamples) -> Tensor:
-        layout = self._fitted()
+        layout = self.fitted_layout()
         table = torch.zeros(len(samples), layout.context_size)
         for zone in set(samples.zone.tolist()):
             rows = torch.from_numpy(samples.zone == zone)
@@ -268,7 +272,7 @@ class SampleEncoder:
 
     def state(self) -> dict[str, Tensor]:
         """Layout, scalers and context vectors as tensors."""
-        layout = self._fitted()
+        layout = self.fitted_layout()
         center = torch.stack([self._locations[zone][0] for zone in layout.zones])
         scale = torch.stack([self._locations[zone][1] for zone in layout.zones])
         vectors = {f"context.{zone}": vector for zone, vector in self.vectors.items()}
@@ -285,6 +289,11 @@ class SampleEncoder:
         prefix = "context."
         self.vectors = {name.removeprefix(prefix): v for name, v in state.items() if name.startswith(prefix)}
         return self.layout
+
+
+def _spans_two_years(samples: DayAheadSamples) -> bool:
+    """With one year of data the position in the year only names the day, and a network learns days by heart."""
+    return int((samples.day.max() - samples.day.min()).astype(np.int64)) >= 2 * 365
 
 
 def _lists_to_tuples(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,9 +15,9 @@ _NORMAL_QUARTILE = 0.6744897501960817
 #: Sine and cosine pairs of the year in :func:`calendar_features`.
 _YEAR_HARMONICS = 2
 
-CALENDAR_FEATURES: tuple[str, ...] = (
-    *(f"weekday_{name}" for name in ("mon", "tue", "wed", "thu", "fri", "sat", "sun")),
-    *(f"year_{part}_{k}" for k in range(1, _YEAR_HARMONICS + 1) for part in ("sin", "cos")),
+WEEKDAY_FEATURES: tuple[str, ...] = tuple(f"weekday_{d}" for d in ("mon", "tue", "wed", "thu", "fri", "sat", "sun"))
+SEASON_FEATURES: tuple[str, ...] = tuple(
+    f"year_{part}_{k}" for k in range(1, _YEAR_HARMONICS + 1) for part in ("sin", "cos")
 )
 
 
@@ -108,14 +108,17 @@ def recent_level(history: Tensor, observed: Tensor, days: int) -> Tensor:
     return torch.where(counts > 0, level, whole)
 
 
-def calendar_features(day: NDArray[np.datetime64]) -> Tensor:
-    """``[N, len(CALENDAR_FEATURES)]``: weekday as one-hot (Monday first) and the position in the year."""
+def calendar_features(day: NDArray[np.datetime64], *, season: bool) -> Tensor:
+    """``[N, 7]``, weekday as one-hot (Monday first); with ``season`` ``[N, 11]``, the position in the year added."""
     dates = day.astype("datetime64[D]")
     weekday = (dates.astype(np.int64) + 3) % 7  # 1970-01-01 was a Thursday
+    weekdays = np.eye(7)[weekday]
+    if not season:
+        return torch.from_numpy(weekdays.astype(np.float32))
     of_year = (dates - dates.astype("datetime64[Y]").astype("datetime64[D]")).astype(np.int64)
     angle = 2 * np.pi * of_year / 365.25
     waves = [f(k * angle) for k in range(1, _YEAR_HARMONICS + 1) for f in (np.sin, np.cos)]
-    return torch.from_numpy(np.column_stack([np.eye(7)[weekday], *waves]).astype(np.float32))
+    return torch.from_numpy(np.column_stack([weekdays, *waves]).astype(np.float32))
 
 
 def stft_features(series: Tensor, window: int = 16) -> Tensor:

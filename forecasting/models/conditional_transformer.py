@@ -11,10 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from forecasting.encoding import Batch, Layout
-from forecasting.models.base import QUANTILE_LEVELS
 from forecasting.models.neural import NeuralForecaster
 from forecasting.nn.conditional import ConditionalTransformerNetwork
-from forecasting.nn.heads import MonotoneQuantileHead
 from forecasting.samples import DayAheadSamples
 from forecasting.training_settings import TrainingSettings
 from forecasting.transforms import TargetTransform
@@ -37,7 +35,8 @@ class ConditionalTransformer(NeuralForecaster):
     level_days: days whose mean level is removed; 0 removes nothing, ``None`` takes 7, for wind 0.
     condition: ``False`` hides every series but the target (the unconditional control).
     source_context: ``none``, ``identity`` (one-hot of the training zones) or ``given`` (see :meth:`set_context`).
-    quantile_weight: weight of the pinball loss beside that of the median.
+    head: ``quantile``, ``gaussian``, ``student_t`` or ``johnson_su``.
+    quantile_weight: weight of the head's own loss (pinball or likelihood) beside that of the median.
     training: see :class:`TrainingSettings`.
     """
 
@@ -60,11 +59,12 @@ class ConditionalTransformer(NeuralForecaster):
         level_days: int | None = None,
         condition: bool = True,
         source_context: str = "none",
+        head: str = "quantile",
         quantile_weight: float = 1.0,
         training: TrainingSettings | Mapping[str, Any] | None = None,
     ) -> None:
         super().__init__(
-            head=MonotoneQuantileHead(QUANTILE_LEVELS),
+            head=head,
             history_days=history_days,
             transform=transform,
             level_days=level_days,

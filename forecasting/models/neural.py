@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from forecasting.encoding import Batch, Layout, SampleEncoder, SourceContext
 from forecasting.errors import ArtefactError, DataError, SettingError
 from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
-from forecasting.nn.heads import Head, moments_from_quantiles
+from forecasting.nn.heads import make_head, moments_from_quantiles
 from forecasting.samples import DayAheadSamples
 from forecasting.training_settings import TrainingSettings
 from forecasting.transforms import TargetTransform
@@ -40,7 +40,7 @@ class NeuralForecaster(Forecaster):
     def __init__(
         self,
         *,
-        head: Head,
+        head: str,
         history_days: int,
         transform: str | None,
         level_days: int | None,
@@ -50,7 +50,8 @@ class NeuralForecaster(Forecaster):
     ) -> None:
         if history_days < 1:
             raise SettingError(f"history_days must be at least 1, got {history_days}")
-        self.head = head
+        self.head_kind = head
+        self.head = make_head(head, QUANTILE_LEVELS)
         self.history_days = history_days
         self.transform = TargetTransform(transform) if transform is not None else None
         self.level_days = level_days
@@ -67,6 +68,9 @@ class NeuralForecaster(Forecaster):
     @abstractmethod
     def build_network(self, layout: Layout) -> nn.Module:
         """A fresh network that maps a :class:`Batch` to ``[B, S, head.raw_size]``."""
+
+    def prepare_network(self, network: nn.Module, train: DayAheadSamples) -> None:
+        """What a network takes from the training data before its first step; nothing by default."""
 
     def loss(self, raw: Tensor, batch: Batch) -> Tensor:
         """Scalar training loss."""
@@ -106,6 +110,7 @@ class NeuralForecaster(Forecaster):
         with torch.random.fork_rng():
             torch.manual_seed(seed)
             self._network = self.build_network(layout)
+        self.prepare_network(self._network, train)
         self._optimizer = None
         checkpoint = checkpoint_dir / f"{self._fit_key(train, seed)}.ckpt" if checkpoint_dir is not None else None
         run = train_network(
@@ -199,6 +204,7 @@ class NeuralForecaster(Forecaster):
 
     def settings(self) -> dict[str, Any]:
         return {
+            "head": self.head_kind,
             "history_days": self.history_days,
             "transform": None if self.transform is None else self.transform.value,
             "level_days": self.level_days,

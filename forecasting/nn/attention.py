@@ -1,4 +1,4 @@
-"""Attention and feed-forward blocks (Vaswani et al. 2017), in the pre-norm order that trains without warm-up tricks."""
+"""Attention and feed-forward blocks (Vaswani et al. 2017), normalised before each sub-layer."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import scaled_dot_product_attention
+
+#: Activations of the feed-forward that a configuration can name.
+ACTIVATIONS: dict[str, type[nn.Module]] = {"relu": nn.ReLU, "tanh": nn.Tanh, "gelu": nn.GELU}
 
 
 class MultiHeadAttention(nn.Module):

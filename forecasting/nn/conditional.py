@@ -9,11 +9,8 @@ from torch.nn.functional import pad
 from forecasting.encoding import Batch, Layout
 from forecasting.nn.attention import DecoderBlock, EncoderBlock
 from forecasting.nn.heads import Head
+from forecasting.nn.inputs import DRIVER_LAGS, TARGET_LAGS, flat_size, flat_vector, usable_lags
 
-#: Days back whose value at the same step is an input of its own.
-TARGET_LAGS: tuple[int, ...] = (1, 2, 3, 7)
-#: Days back against which the change of a published forecast is measured.
-CHANGE_LAGS: tuple[int, ...] = (1, 7)
 #: Hours before and after a step whose published forecasts the step's query carries.
 NEIGHBOUR_HOURS: tuple[int, ...] = (-2, -1, 1, 2)
 #: Tokens that carry the condition; finer steps share the token of their hour.
@@ -50,13 +47,12 @@ class ConditionalTransformerNetwork(nn.Module):
         super().__init__()
         self.layout = layout
         self.condition_dropout = condition_dropout
-        self.lags = tuple(lag for lag in TARGET_LAGS if lag <= layout.history_days)
-        self.change_lags = tuple(lag for lag in CHANGE_LAGS if lag <= layout.history_days)
+        self.lags = usable_lags(TARGET_LAGS, layout)
+        self.change_lags = usable_lags(DRIVER_LAGS, layout)
         slots, futures, drivers = layout.slots, len(layout.futures), len(layout.drivers)
         side = layout.calendar_size + layout.context_size
         per_step = self._step_size()
         per_day = 2 * slots + 2 * drivers * slots
-        flat = len(self.lags) * slots + (futures + len(self.change_lags) * drivers) * slots + 2 * futures + side
 
         self.day_embedding = nn.Linear(per_day, width)
         self.day_position = nn.Parameter(0.02 * torch.randn(layout.history_days + 1, width))
@@ -68,7 +64,7 @@ class ConditionalTransformerNetwork(nn.Module):
 
         self.query_embedding = nn.Linear(per_step + side, width)
         self.query_position = nn.Parameter(0.02 * torch.randn(slots, width))
-        self.flat_path = nn.Sequential(nn.Linear(flat, flat_hidden), nn.GELU(), nn.Dropout(dropout))
+        self.flat_path = nn.Sequential(nn.Linear(flat_size(layout), flat_hidden), nn.GELU(), nn.Dropout(dropout))
         self.flat_to_queries = nn.Linear(flat_hidden, width)
         self.flat_to_median = nn.Linear(flat_hidden, slots)
         self.step_weight = nn.Parameter(torch.zeros(slots, per_step + layout.calendar_size))
@@ -130,7 +126,7 @@ class ConditionalTransformerNetwork(nn.Module):
             hours = self.condition_embedding(condition.reshape(len(condition), CONDITION_TOKENS, -1))
             tokens = torch.cat([tokens, hours + self.condition_position], dim=1)
         step = self._step_inputs(batch)
-        flat = self.flat_path(self._flat_inputs(batch, side))
+        flat = self.flat_path(flat_vector(batch, self.layout))
         wide_side = side[:, None].expand(-1, step.shape[1], -1)
         queries = self.query_embedding(torch.cat([step, wide_side], dim=-1)) + self.query_position
         queries = queries + self.flat_to_queries(flat)[:, None]
@@ -161,9 +157,3 @@ class ConditionalTransformerNetwork(nn.Module):
                 both = batch.future_observed[..., k] * batch.drivers_observed[:, -lag, :, twin]
                 parts.append(((batch.future[..., k] - batch.drivers[:, -lag, :, twin]) * both)[..., None])
         return parts
-
-    def _flat_inputs(self, batch: Batch, side: Tensor) -> Tensor:
-        futures_known = [batch.future_observed.mean(dim=1), batch.future_observed.amin(dim=1)]
-        lags = [batch.history[:, -lag] for lag in self.lags]
-        drivers = [batch.drivers[:, -lag].flatten(1) for lag in self.change_lags]
-        return torch.cat([*lags, batch.future.flatten(1), *drivers, *futures_known, side], dim=-1)

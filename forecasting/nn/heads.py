@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from enum import StrEnum
 
 import numpy as np
 import torch
@@ -16,7 +17,8 @@ from scipy.stats import t as student_t
 from torch import Tensor
 from torch.nn.functional import softplus
 
-from forecasting.errors import SettingError
+from forecasting.errors import SettingError, UnknownNameError
+from forecasting.names import unknown
 
 #: Keeps variances and degrees of freedom away from their limits.
 _FLOOR = 1e-4
@@ -145,6 +147,28 @@ class MonotoneQuantileHead(Head):
 
     def grid(self) -> tuple[float, ...]:
         return self.levels
+
+
+class HeadKind(StrEnum):
+    """Heads that a configuration can name."""
+
+    GAUSSIAN = "gaussian"
+    STUDENT_T = "student_t"
+    JOHNSON_SU = "johnson_su"
+    QUANTILE = "quantile"
+
+
+def make_head(kind: str, levels: Sequence[float]) -> Head:
+    """The head called ``kind``; ``levels`` matter to the quantile head alone."""
+    makers: dict[HeadKind, Callable[[], Head]] = {
+        HeadKind.GAUSSIAN: GaussianHead,
+        HeadKind.STUDENT_T: StudentTHead,
+        HeadKind.JOHNSON_SU: JohnsonSUHead,
+        HeadKind.QUANTILE: lambda: MonotoneQuantileHead(levels),
+    }
+    if kind not in list(HeadKind):
+        raise UnknownNameError(unknown("head", kind, HeadKind))
+    return makers[HeadKind(kind)]()
 
 
 def _normal_quantiles(levels: Sequence[float], like: Tensor) -> Tensor:

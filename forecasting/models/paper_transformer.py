@@ -1,0 +1,166 @@
+"""The forecaster of Shi et al. 2023 as the paper describes it, to compare with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import nn
+
+from forecasting.encoding import Layout
+from forecasting.errors import SettingError, UnknownNameError
+from forecasting.models.neural import NeuralForecaster
+from forecasting.names import unknown
+from forecasting.nn.attention import ACTIVATIONS
+from forecasting.nn.paper_transformer import PaperTransformerNetwork
+from forecasting.samples import DayAheadSamples
+from forecasting.training_settings import TrainingSettings
+from forecasting.transforms import lag_of_largest_correlation
+
+
+class PaperTransformer(NeuralForecaster):
+    """Conditional encoder-decoder Transformer (Shi et al. 2023, Eqs 3 and 4; defaults are Table 1).
+
+    Mean-variance scaled x, no level removed, Gaussian mean and variance trained by negative log likelihood. The condition y
+    (``condition_series``, by default the first published series whose name holds "wind") is shifted by the lag ``N`` of
+    largest ``|Pearson|`` within ``max_lag`` steps, measured on the training days (Eqs 1 and 2).
+
+    What the paper leaves open: width and feed-forward size in Table 1, the STFT's window, the number of steps. Training
+    windows here end at the day-ahead auction, one per day; the paper slides them over every hour.
+
+    Parameters
+    ----------
+    autoregressive: decode step by step as Eq. 3 says; ``False`` decodes all steps at once.
+    input_days: days of history that the encoder reads (3 days are the paper's 72 hours).
+    activation: ``relu``, ``tanh`` or ``gelu``.
+    source_context: ``given`` adds the source embedding of section 3.2.3 (see :mod:`forecasting.embedding`).
+    """
+
+    name: ClassVar[str] = "paper_transformer"
+    training_defaults: ClassVar[Mapping[str, Any]] = {
+        "steps": 2000,
+        "batch_size": 64,
+        "optimizer": "adam",
+        "learning_rate": 1e-3,
+        "cosine": False,
+        "warmup_share": 0.0,
+        "average_decay": 0.0,
+    }
+
+    def __init__(
+        self,
+        *,
+        autoregressive: bool = False,
+        condition_series: str | None = None,
+        max_lag: int = 10,
+        width: int = 64,
+        heads: int = 8,
+        encoder_blocks: int = 2,
+        decoder_blocks: int = 2,
+        hidden: int = 128,
+        dropout: float = 0.1,
+        activation: str = "relu",
+        stft_window: int = 16,
+        input_days: int = 3,
+        transform: str | None = "linear",
+        level_days: int | None = 0,
+        condition: bool = True,
+        source_context: str = "none",
+        head: str = "gaussian",
+        training: TrainingSettings | Mapping[str, Any] | None = None,
+    ) -> None:
+        super().__init__(
+            head=head,
+            history_days=max(input_days, level_days or 0),
+            transform=transform,
+            level_days=level_days,
+            condition=condition,
+            source_context=source_context,
+            training=training,
+        )
+        if activation not in ACTIVATIONS:
+            raise UnknownNameError(unknown("activation", activation, ACTIVATIONS))
+        if max_lag < 0:
+            raise SettingError(f"max_lag must not be negative, got {max_lag}")
+        self.autoregressive = autoregressive
+        self.condition_series = condition_series
+        self.max_lag = max_lag
+        self.width = width
+        self.heads = heads
+        self.encoder_blocks = encoder_blocks
+        self.decoder_blocks = decoder_blocks
+        self.hidden = hidden
+        self.dropout = dropout
+        self.activation = activation
+        self.stft_window = stft_window
+        self.input_days = input_days
+
+    def build_network(self, layout: Layout) -> nn.Module:
+        return PaperTransformerNetwork(
+            layout,
+            self.head,
+            condition=self._condition_position(layout),
+            autoregressive=self.autoregressive,
+            input_days=self.input_days,
+            stft_window=self.stft_window,
+            width=self.width,
+            heads=self.heads,
+            encoder_blocks=self.encoder_blocks,
+            decoder_blocks=self.decoder_blocks,
+            hidden=self.hidden,
+            dropout=self.dropout,
+            activation=ACTIVATIONS[self.activation],
+        )
+
+    def prepare_network(self, network: nn.Module, train: DayAheadSamples) -> None:
+        """Set the lag of the condition as measured on the training days."""
+        assert isinstance(network, PaperTransformerNetwork)
+        if network.condition is not None:
+            network.lag.fill_(self.condition_lag(train)[0])
+
+    def condition_lag(self, train: DayAheadSamples) -> tuple[int, float]:
+        """Lag in steps with the largest ``|Pearson|`` and that correlation (the zone with the strongest coupling decides)."""
+        encoder, _ = self._trained()
+        position = self._condition_position(encoder.fitted_layout())
+        if position is None:
+            return 0, 0.0
+        found = []
+        for zone in sorted(set(train.zone.tolist())):
+            rows = train.select(train.zone == zone)
+            rows = rows.select(np.argsort(rows.day, kind="stable"))
+            x, y = torch.from_numpy(rows.y).flatten(), torch.from_numpy(rows.future[..., position]).flatten()
+            found.append(lag_of_largest_correlation(x, y, self.max_lag))
+        return max(found, key=lambda lag_rho: abs(lag_rho[1]))
+
+    def _condition_position(self, layout: Layout) -> int | None:
+        if not layout.futures:
+            return None
+        if self.condition_series is None:
+            return next((k for k, name in enumerate(layout.futures) if "wind" in name), 0)
+        if self.condition_series not in layout.futures:
+            raise UnknownNameError(unknown("condition_series", self.condition_series, layout.futures))
+        return layout.futures.index(self.condition_series)
+
+    def settings(self) -> dict[str, Any]:
+        own = {
+            name: getattr(self, name)
+            for name in (
+                "autoregressive",
+                "condition_series",
+                "max_lag",
+                "width",
+                "heads",
+                "encoder_blocks",
+                "decoder_blocks",
+                "hidden",
+                "dropout",
+                "activation",
+                "stft_window",
+                "input_days",
+            )
+        }
+        shared = super().settings()
+        del shared["history_days"]
+        return own | shared
