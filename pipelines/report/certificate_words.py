@@ -51,7 +51,7 @@ CHECKS: dict[str, tuple[str, str]] = {
 
 
 def certificate_table(certificate: Certificate) -> Table:
-    """Check, meaning, figure, largest allowed figure and verdict, a row per field of the certificate."""
+    """Check, verdict, figure, largest figure allowed and meaning, a row per field of the certificate."""
     rows: list[list[str | Cell]] = []
     for item in fields(certificate):
         if item.name not in CHECKS:
@@ -67,18 +67,11 @@ def certificate_table(certificate: Certificate) -> Table:
             verdict = Cell("FAILED", "bad")
         else:
             verdict = Cell("passed", "good")
-        rows.append(
-            [
-                name,
-                meaning,
-                "–" if value is None else number(float(value)),
-                "–" if limit is None else f"{limit:g}",
-                verdict,
-            ]
-        )
+        figure = "–" if value is None else number(float(value))
+        rows.append([name, verdict, figure, "–" if limit is None else f"{limit:g}", meaning])
     return Table(
         "Certificate: figures are relative unless a unit is given",
-        ("Check", "What it proves", "Figure", "At most", "Verdict"),
+        ("Check", "Verdict", "Figure", "At most", "What it proves"),
         rows,
         numeric=(2, 3),
     )

@@ -111,7 +111,7 @@ def plain(name: str) -> str:
 
 def sentence(text: str) -> str:
     """The text with a capital first letter."""
-    return text[:1].upper() + text[1:]
+    return text if text in SCORE_NAMES.values() else text[:1].upper() + text[1:]
 
 
 def figures(values: Mapping[str, float]) -> str:

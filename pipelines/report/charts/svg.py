@@ -21,7 +21,8 @@ _SVG = "{http://www.w3.org/2000/svg}"
 _XLINK = "{http://www.w3.org/1999/xlink}href"
 _NUMBER = re.compile(r"-?\d+\.\d{3,}")
 _HEX = re.compile(r"#[0-9a-f]{6}\b")
-_FONT = re.compile(r"font: (?:(\d+) )?([\d.]+px) [^;]*")
+_FONT = re.compile(r"font-family: [^;]*;? ?")
+_NO_TURN = re.compile(r"rotate\(-?0 [^)]*\)")
 _REFERENCE = re.compile(r"url\(#([^)]+)\)")
 _VARIABLE = {value: f"var(--{name},{value})" for name, value in C.items()}
 _NUMERIC = ("d", "x", "y", "x1", "x2", "y1", "y2", "cx", "cy", "r", "width", "height", "transform", "points")
@@ -132,7 +133,9 @@ def _clean(element: ElementTree.Element, prefix: str, referenced: set[str]) -> N
             attributes["href"] = f"#{prefix}-{value[1:]}" if value.startswith("#") else value
             continue
         if name in _NUMERIC:
-            value = " ".join(_NUMBER.sub(_round, value).split())
+            value = _NO_TURN.sub("", " ".join(_NUMBER.sub(_round, value).split()))
+            if not value:
+                continue
         elif name == "style":
             value = _style(value)
         attributes[name] = _REFERENCE.sub(rf"url(#{prefix}-\1)", value)
@@ -144,8 +147,7 @@ def _clean(element: ElementTree.Element, prefix: str, referenced: set[str]) -> N
 
 
 def _style(value: str) -> str:
-    value = _FONT.sub(lambda m: f"font-size:{m[2]}" + (f";font-weight:{m[1]}" if m[1] else ""), value)
-    value = _HEX.sub(lambda m: _VARIABLE.get(m[0], m[0]), _NUMBER.sub(_round, value))
+    value = _HEX.sub(lambda m: _VARIABLE.get(m[0], m[0]), _NUMBER.sub(_round, _FONT.sub("", value)))
     return value.replace("; ", ";").replace(": ", ":")
 
 
@@ -158,7 +160,6 @@ def _describe(root: ElementTree.Element, prefix: str, title: str, description: s
     root.attrib.clear()
     root.attrib.update(
         {
-            "xmlns": "http://www.w3.org/2000/svg",
             "viewBox": f"0 0 {width} {height}",
             "width": width,
             "height": height,

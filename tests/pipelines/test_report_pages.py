@@ -1,0 +1,137 @@
+"""Pages of the other commands: any market model, training, benchmark, evaluation, sweep."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from report_fixtures import ASSETS, delivery_index, schedule, summary
+from test_report_page import Document
+
+from dispatch.network.feeder import load_feeder
+from dispatch.schedule import Schedule
+from pipelines.report.benchmark import benchmark_page
+from pipelines.report.evaluate import evaluate_page
+from pipelines.report.optimize import optimize_page
+from pipelines.report.page import render
+from pipelines.report.sweep import sweep_page
+from pipelines.report.training import training_page
+
+
+def parks() -> Schedule:
+    rng = np.random.default_rng(3)
+    rows = [
+        (step, f"park_{asset}", "park", quantity, float(rng.normal(2, 1)))
+        for quantity, assets in (("power_mw", 2), ("price_per_mwh", 2), ("flexible_mw", 12))
+        for asset in range(assets)
+        for step in range(24)
+    ]
+    rows += [(step, "idle", "park", "unserved_mw", 0.0) for step in range(24)]
+    gaps = pd.DataFrame({"round": range(5), "gap": 10.0 ** -np.arange(5.0)})
+    return replace(
+        schedule(pd.RangeIndex(24)),
+        market="industrial_parks",
+        table=pd.DataFrame(rows, columns=["step", "asset", "kind", "quantity", "value"]),
+        money={"agent": {"sales": 300.0, "contract": -120.0}, "park_0": {"bill": -150.0}},
+        objective=180.0,
+        extras={"convergence": gaps, "price_ends": pd.DataFrame({"park": ["a<b"], "lowest_price_per_mwh": [1.5]})},
+    )
+
+
+def test_any_market_is_drawn_from_its_tables() -> None:
+    page = optimize_page(parks(), summary())
+    titles = {section.title: section for section in page.sections}
+    park = titles["Park"]
+    assert [chart.title for chart in park.figures] == ["Power of park", "Price of park", "Flexible of park"], (
+        "zeros are not drawn"
+    )
+    assert "USD/MWh" in park.figures[1].caption
+    assert [row[1] for row in titles["All quantities"].tables[0].rows] == ["power", "price", "flexible", "unserved"]
+    assert [row[3] for row in titles["All quantities"].tables[0].rows] == ["2", "2", "12", "1"]
+    assert titles["Convergence"].figures
+    assert not titles["Price ends"].figures
+    assert "a<b" in Document(render(page)).text
+
+
+def test_a_network_market_gets_the_sections_of_the_nightly_page() -> None:
+    plan = schedule(delivery_index())
+    page = optimize_page(plan, summary(), feeder=load_feeder("ieee33"), assets=ASSETS, voltage_limits_pu=(0.9, 1.1))
+    titles = [section.title for section in page.sections]
+    assert titles == [
+        "Dispatch", "Storage", "Subsidies and response", "Network", "Money", "Certificate", "All quantities", "Provenance",
+    ]  # fmt: skip
+    Document(render(page))
+
+
+def test_who_loses_against_the_baseline_is_said() -> None:
+    page = optimize_page(parks(), baseline={"agent": {"sales": 150.0}, "park_0": {"bill": -140.0}})
+    section = next(item for item in page.sections if item.title == "Against the baseline")
+    assert section.lead == "Worse off than in the baseline: park 0."
+    assert [list(row)[-1] for row in section.tables[0].rows] == ["30.00 USD", "\N{MINUS SIGN}10.00 USD"]
+
+
+def test_the_learning_curve_marks_the_weights_that_were_kept() -> None:
+    metrics = pd.DataFrame({"step": [10, 20, 30], "train_loss": [3.0, 2.0, 1.0], "valid_loss": [2.5, np.nan, 2.75]})
+    page = training_page(summary(model="conditional_transformer", target="price"), metrics)
+    assert page.headlines[0].value == "2.500"
+    assert "step 10" in page.sections[0].figures[0].caption
+    assert page.title == "Training of conditional transformer"
+
+
+def test_a_model_without_a_curve_says_so() -> None:
+    page = training_page(summary(model="lear"), pd.DataFrame())
+    assert "no learning curve" in page.sections[0].lead
+    render(page)
+
+
+def test_a_benchmark_is_ranked_by_error_with_the_published_ones_beside() -> None:
+    rows = [
+        {"market": "NP", "model": "naive", "mae": 3.1, "rmae": 1.0, "crps": np.nan, "days": 728},
+        {"market": "NP", "model": "lear", "mae": 1.9, "rmae": 0.61, "crps": 1.3, "days": 728},
+        {"market": "NP", "model": "published", "mae": 1.7, "rmae": 0.55, "crps": None, "days": 728},
+    ]
+    page = benchmark_page(rows, summary(benchmark="epf"), published=["published"])
+    assert [row[0] for row in page.sections[0].tables[0].rows] == ["published", "lear", "naive"]
+    assert page.sections[0].tables[0].columns[:3] == ["Model", "MAE", "rMAE"]
+    assert [chart.title for chart in page.sections[0].figures][::2] == ["MAE", "CRPS"]
+    assert "published 1.700" in page.sections[0].figures[0].description
+
+
+def test_an_evaluation_shows_its_intervals_and_penalties() -> None:
+    profit = np.linspace(100, 200, 101)
+    record = summary(
+        efficiency=2.2,
+        efficiency_ci95=[2.1, 2.3],
+        profit_mean=150.0,
+        regret_mean=4.0,
+        penalty={"price": 5.0, "wind": -1.0},
+    )
+    page = evaluate_page(record, pd.DataFrame({"profit": profit}), currency="USD")
+    assert page.headlines[0].note == "95% interval 2.100 to 2.300"
+    assert "nine in ten lie between 105.0 and 195.0 USD" in page.sections[0].figures[0].caption
+    assert page.sections[1].tables[0].rows[-1] == ["total", "4.000"]
+
+
+def test_a_sweep_lists_failed_jobs_with_their_reason() -> None:
+    rows = pd.DataFrame(
+        {
+            "job": ["0", "1", "2"],
+            "spot": [0.1, 0.5, 1.0],
+            "status": ["ok", "ok", "failed"],
+            "efficiency": [1.0, 2.0, np.nan],
+            "reason": ["", "", "no disk"],
+        }
+    )
+    page = sweep_page(rows, folder="multirun/x", x="spot", y=["efficiency"])
+    assert page.status == "degraded"
+    assert page.reasons == ["job 2 failed: no disk"]
+    assert page.sections[0].figures[0].caption == "Lowest 1.000 at 0.100, highest 2.000 at 0.500."
+    assert len(page.sections[-1].tables[0].rows) == 3
+
+
+@pytest.mark.parametrize("y", [[], ["efficiency"]])
+def test_a_sweep_of_failures_alone_is_still_a_page(y: list[str]) -> None:
+    rows = pd.DataFrame({"job": ["0"], "status": ["failed"], "reason": ["killed"], "efficiency": [np.nan]})
+    assert "killed" in Document(render(sweep_page(rows, folder="f", x="job", y=y))).text
