@@ -123,17 +123,18 @@ def _execute(command: str, function: RunFunction, config: DictConfig) -> int:
             outcome = function(run)
             _finish(run, outcome, started)
     except (KeyboardInterrupt, *EXPECTED) as error:
+        stop = isinstance(error, (KeyboardInterrupt, StoppedError))
         if isinstance(error, KeyboardInterrupt):
             error = StoppedError("stopped by Ctrl-C; nothing was published, run the same command again to resume")
-        failed = Outcome(status="failed", reasons=[str(error)])
         try:
-            _finish(run, failed, started)
+            _finish(run, Outcome(status="failed", reasons=[str(error)]), started)
         except PipelineError as unwritten:
             log.debug("no summary: %s", unwritten)
         log.error("%s", error)
-        if sweep and not isinstance(error, StoppedError):
-            return error.exit_code
-        raise error from None
+        print(f"{command}: {error}", file=sys.stderr)
+        if stop and sweep:
+            raise KeyboardInterrupt from None  # ends the whole sweep, not only this job
+        return error.exit_code
     colour = {"ok": "green", "degraded": "yellow"}.get(outcome.status, "red")
     console = Console(highlight=False, soft_wrap=True)
     if outcome.headline:
@@ -182,9 +183,6 @@ def command(config_name: str, function: RunFunction) -> Callable[[], None]:
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach the handlers below, not Hydra's own printer
         try:
             app()
-        except EXPECTED as error:
-            print(f"{config_name}: {error}", file=sys.stderr)
-            sys.exit(error.exit_code)
         except (HydraException, OmegaConfBaseException) as error:
             print(f"{config_name}: {_explain(error, config_name)}", file=sys.stderr)
             sys.exit(ConfigError.exit_code)

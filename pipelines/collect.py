@@ -57,7 +57,7 @@ def read_sweep(folder: Path) -> pd.DataFrame:
         raise ConfigError(f"folder={folder} holds no jobs; name the folder that --multirun wrote")
     jobs.sort(key=lambda path: (not path.name.isdigit(), int(path.name) if path.name.isdigit() else 0, path.name))
     rows = pd.DataFrame([read_job(job) for job in jobs])
-    for name in rows.columns[rows.dtypes == object]:  # a column of mixed types cannot be stored
+    for name in rows.select_dtypes("object"):  # a column of mixed types cannot be stored
         kinds = {type(value) for value in rows[name] if value is not None and value == value}
         if len(kinds) > 1 and not kinds <= {int, float}:
             rows[name] = rows[name].astype("string")

@@ -1,0 +1,261 @@
+"""Forecast: samples from the store, a trained forecaster for each target, one ``Forecast`` for each place."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import time, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+import forecasting
+from forecasting.artefact import TrainedForecaster
+from forecasting.errors import ArtefactError, DataError, NoDataError
+from forecasting.forecast import Forecast, InputRecord
+from forecasting.models.base import FitReport, Forecaster
+from forecasting.samples import DayAheadSamples
+from forecasting.store import Store
+from forecasting.windows import ChannelPlan, DecisionTime, build_samples, channel_plan, live_sample
+from pipelines.errors import ConfigError
+from pipelines.stages.night import Mode, Night
+
+#: Fewer known days than this cannot train any forecaster.
+FEWEST_DAYS = 28
+
+
+@dataclass(frozen=True)
+class Target:
+    """What is forecast: ``price``, ``wind`` or ``load``, at one or several places that share one forecaster.
+
+    ``capacity_mw`` holds the size of each place; its series are divided by it, so that sites of all sizes train together,
+    and forecasts are multiplied back.
+    """
+
+    name: str
+    places: tuple[str, ...]
+    capacity_mw: Mapping[str, float]
+    simulated: bool = False
+
+    def scale(self, place: str) -> float:
+        """What one unit of the samples means, in the unit of the series."""
+        return self.capacity_mw.get(place, 1.0)
+
+
+@dataclass(frozen=True)
+class Training:
+    """How a forecaster is trained, as ``conf`` says it."""
+
+    model: Mapping[str, Any]
+    train_days: int
+    valid_days: int
+    lookback_days: int
+    seed: int
+    progress: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A forecaster ready to predict, with the last days that it did not learn from."""
+
+    forecaster: TrainedForecaster
+    recent: DayAheadSamples
+    report: FitReport | None
+
+
+def decision_time(night: Night, times: Mapping[str, str]) -> DecisionTime:
+    """The decision time that training imitates. Raises ``ConfigError`` for a clock time that cannot be read."""
+    text = str(times[night.mode])
+    try:
+        return DecisionTime(-1, time.fromisoformat(text))
+    except ValueError as error:
+        raise ConfigError(f"decision_time.{night.mode}={text} is no clock time; write it like 11:30") from error
+
+
+def plan_of(target: Target, place: str, night: Night) -> ChannelPlan:
+    """The input series of one place."""
+    return channel_plan(target.name, place, condition_zone=night.zone, price_known=night.mode is Mode.EVENING)
+
+
+def past_samples(
+    store: Store, target: Target, night: Night, decision: DecisionTime, training: Training
+) -> DayAheadSamples:
+    """Every past day whose target is known at ``night.as_of``, all places stacked.
+
+    Raises ``DataError`` if fewer than ``FEWEST_DAYS`` days are known, naming the target and the place.
+    """
+    first = night.delivery_day - timedelta(days=training.train_days + training.valid_days)
+    parts = []
+    for place in target.places:
+        samples = build_samples(
+            store,
+            plan_of(target, place, night),
+            first_day=np.datetime64(first),
+            last_day=np.datetime64(night.delivery_day - timedelta(days=1)),
+            time_zone=night.market_time_zone,
+            decision=decision,
+            history_days=training.lookback_days,
+            step_minutes=night.step_minutes,
+            as_of=night.as_of,
+        ).known()
+        if len(samples) < FEWEST_DAYS:
+            raise DataError(
+                f"{target.name} of {place}: only {len(samples)} of the {training.train_days + training.valid_days} days before "
+                f"{night.delivery_day} are known at as_of; {FEWEST_DAYS} are needed, fetch more history or take a later as_of"
+            )
+        parts.append(scaled(samples, 1 / target.scale(place)))
+    return DayAheadSamples.concat(parts)
+
+
+def scaled(samples: DayAheadSamples, factor: float) -> DayAheadSamples:
+    """The samples with target and target history multiplied by ``factor``."""
+    if factor == 1.0:
+        return samples
+    history = samples.history.copy()
+    history[..., 0] *= np.float32(factor)
+    return replace(samples, history=history, y=samples.y * np.float32(factor))
+
+
+def split(samples: DayAheadSamples, night: Night, valid_days: int) -> tuple[DayAheadSamples, DayAheadSamples]:
+    """Training days, and the last ``valid_days`` days."""
+    edge = np.datetime64(night.delivery_day - timedelta(days=valid_days))
+    return samples.select(samples.day < edge), samples.select(samples.day >= edge)
+
+
+def train(samples: DayAheadSamples, night: Night, training: Training) -> tuple[Forecaster, FitReport]:
+    """A fresh forecaster of the configured model, fitted on all but the last days, which stop it early."""
+    settings = {key: value for key, value in training.model.items() if key != "name"}
+    model = forecasting.create(str(training.model["name"]), **settings)
+    past, recent = split(samples, night, training.valid_days)
+    if not len(past) or not len(recent):
+        raise NoDataError(
+            f"{samples.target}: {len(past)} days to train on and {len(recent)} to stop on before {night.delivery_day}; "
+            "shorten history.valid_days or fetch more history"
+        )
+    return model, model.fit(past, recent, seed=training.seed, progress=training.progress)
+
+
+def artefact_path(root: Path, source: str, target: Target, night: Night, training: Training) -> Path:
+    """Where the artefact of this night would lie: a folder per source and zone, a name per recipe and day."""
+    recipe = {
+        "model": training.model,
+        "days": [training.train_days, training.valid_days, training.lookback_days],
+        "places": target.places,
+        "step": night.step_minutes,
+        "seed": training.seed,
+    }
+    digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:8]
+    stamp = night.as_of.strftime("%Y-%m-%dT%H%MZ")
+    return root / source / night.zone / f"{target.name}-{night.mode}-{training.model['name']}-{digest}-{stamp}.pt"
+
+
+def saved_artefact(path: Path, night: Night, max_age_days: float) -> Path | None:
+    """The newest artefact of the same recipe that was trained at or before ``night.as_of`` and is not too old."""
+    prefix = path.name.rsplit("-", 3)[0]
+    found = []
+    for other in path.parent.glob(f"{prefix}-*.pt"):
+        stamp = pd.to_datetime(
+            other.stem.removeprefix(f"{prefix}-"), format="%Y-%m-%dT%H%MZ", utc=True, errors="coerce"
+        )
+        if stamp is not pd.NaT and stamp <= night.as_of and night.as_of - stamp <= pd.Timedelta(days=max_age_days):
+            found.append((stamp, other))
+    return max(found)[1] if found else None
+
+
+def obtain(
+    store: Store,
+    source: str,
+    target: Target,
+    night: Night,
+    decision: DecisionTime,
+    training: Training,
+    root: Path,
+    max_age_days: float,
+) -> Trained:
+    """The saved forecaster of this recipe, or a newly trained one, saved. A damaged artefact is trained anew."""
+    samples = past_samples(store, target, night, decision, training)
+    recent = split(samples, night, training.valid_days)[1]
+    path = artefact_path(root, source, target, night, training)
+    saved = saved_artefact(path, night, max_age_days)
+    if saved is not None:
+        try:
+            return Trained(forecasting.load(saved), recent, None)
+        except ArtefactError:
+            saved = None
+    model, report = train(samples, night, training)
+    forecasting.save(
+        path, model, samples, seed=training.seed, newest_available_at=night.as_of, config=dict(training.model)
+    )
+    return Trained(forecasting.load(path), recent, report)
+
+
+def forecast_places(
+    store: Store,
+    target: Target,
+    night: Night,
+    trained: Trained,
+    training: Training,
+    records: Mapping[str, Mapping[str, Any]],
+) -> list[Forecast]:
+    """One forecast for each place of the target, in the unit of its series."""
+    forecasts = []
+    for place in target.places:
+        plan = plan_of(target, place, night)
+        row = live_sample(
+            store,
+            plan,
+            day=night.delivery_day,
+            as_of=night.as_of,
+            time_zone=night.market_time_zone,
+            history_days=training.lookback_days,
+            step_minutes=night.step_minutes,
+        )
+        scale = target.scale(place)
+        forecast = trained.forecaster.forecast(
+            scaled(row, 1 / scale),
+            night.index,
+            time_zone=night.market_time_zone,
+            inputs=_inputs(plan, night, records),
+            simulated=target.simulated,
+        )
+        forecasts.append(times(forecast, scale))
+    return forecasts
+
+
+def times(forecast: Forecast, factor: float) -> Forecast:
+    """The forecast multiplied by a positive factor."""
+    if factor == 1.0:
+        return forecast
+    names = ("mean", "std", "quantiles", "scenarios")
+    return replace(forecast, **{name: getattr(forecast, name) * factor for name in names})
+
+
+def _inputs(plan: ChannelPlan, night: Night, records: Mapping[str, Mapping[str, Any]]) -> dict[str, InputRecord]:
+    inputs = {}
+    for channel in dict.fromkeys((*plan.history, *plan.future)):
+        name = channel.series if channel.zone == night.zone else f"{channel.series} {channel.zone}"
+        record = records.get(name)
+        if record is not None:
+            inputs[name] = InputRecord(record["origin"], record["newest"], str(record["note"]))
+    return inputs
+
+
+def with_scenarios(
+    forecasts: list[Forecast], trained: Trained, target: Target, paths: int, seed: int
+) -> list[Forecast]:
+    """The forecasts with ``paths`` joint scenarios each, drawn with the dependence of the recent days' errors."""
+    return forecasts
+
+
+def unpublished(forecasts: Sequence[Forecast], night: Night, records: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Forecast inputs that were not out for the delivery day when the night was decided, in words."""
+    texts = []
+    for name in sorted({name for forecast in forecasts for name in forecast.inputs if name.endswith("_forecast")}):
+        newest = records[name]["newest"]
+        if newest is not None and newest < night.index[0]:
+            texts.append(f"{name} of the delivery day was not published yet")
+    return texts

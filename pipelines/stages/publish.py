@@ -1,0 +1,103 @@
+"""Publish a night: tables, the control file, the page, and the record for ``summary.json``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from dispatch.schedule import Schedule
+from forecasting.forecast import Forecast
+from pipelines.stages.fetch import Fetched
+from pipelines.stages.local import LocalArea
+from pipelines.stages.night import Night
+
+if TYPE_CHECKING:
+    from pipelines.app import Outcome, Run
+
+
+def schedule_rows(schedule: Schedule) -> pd.DataFrame:
+    """The schedule's long table with the time of each step."""
+    table = schedule.table.copy()
+    table.insert(1, "time", schedule.index[table["step"].to_numpy()])
+    return table
+
+
+def dispatch_record(schedule: Schedule) -> dict[str, Any]:
+    """What ``summary.json`` says about a schedule."""
+    return {
+        "market": schedule.market,
+        "case": schedule.case,
+        "variant": schedule.variant,
+        "method": schedule.method,
+        "solver": schedule.solver,
+        "currency": schedule.currency,
+        "objective": schedule.objective,
+        "bound": schedule.bound,
+        "gap": schedule.gap,
+        "money": schedule.money,
+        "certificate": schedule.certificate.as_dict(),
+        "notes": list(schedule.notes),
+        "seconds": schedule.seconds,
+    }
+
+
+def forecast_record(forecasts: Mapping[str, Forecast]) -> dict[str, Any]:
+    """What ``summary.json`` says about the forecasts, by name."""
+    return {
+        name: {
+            "target": forecast.target,
+            "zone": forecast.zone,
+            "unit": forecast.unit,
+            "model": forecast.model_id,
+            "simulated": forecast.simulated,
+            "mean": float(forecast.mean.mean()),
+            "low": float(forecast.mean.min()),
+            "high": float(forecast.mean.max()),
+            "steps": len(forecast.index),
+            "paths": len(forecast.scenarios),
+        }
+        for name, forecast in forecasts.items()
+    }
+
+
+def publish_night(
+    run: Run,
+    night: Night,
+    outcome: Outcome,
+    forecasts: Mapping[str, Forecast],
+    known: Mapping[str, pd.DataFrame],
+    schedule: Schedule,
+    fetched: Fetched,
+    area: LocalArea,
+) -> None:
+    """Write every file of the night but ``summary.json``, and fill the outcome's record."""
+    from dispatch.case_inputs import feeder_of  # noqa: F401
+    from pipelines.report.nightly import nightly_page
+    from pipelines.report.page import render
+
+    outcome.record = {
+        "delivery_day": night.delivery_day.isoformat(),
+        "as_of": night.as_of,
+        "mode": str(night.mode),
+        "zone": night.zone,
+        "source": area.source.name,
+        "simulated": area.source.simulated,
+        "inputs": fetched.records,
+        "forecast": forecast_record(forecasts),
+        "dispatch": dispatch_record(schedule),
+    }
+    summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, "seconds": run.phases.seconds}
+    page = nightly_page(forecasts, known, schedule, None, {**summary, **outcome.record}, night.market_time_zone)
+    folder, rows = run.folder, schedule_rows(schedule)
+    folder.frame("forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index())
+    folder.frame("schedule.parquet", rows)
+    folder.frame("schedule.csv", rows)
+    folder.text("report.html", render(page))
+    folder.record("status.json", {"status": outcome.status, "reasons": outcome.reasons, "night": str(night)})
+    verdict = "certified" if schedule.certificate.passed else "not certified"
+    outcome.headline = (
+        f"{night}\n{schedule.market} on {schedule.case}: profit {schedule.objective:,.2f} {schedule.currency}, {verdict}\n"
+        f"report: {folder.path / 'report.html'}"
+    )
