@@ -133,8 +133,7 @@ class ComplementarityBranching:
         assert answer.point is not None and answer.ray is not None
         decided = {column for column, low, high in bounds if low == high == 0.0}
         far = answer.point + 1e6 * answer.ray
-        order = np.argsort(-far[self.pairs].min(axis=1)) if len(self.pairs) else []
-        for k in order:
+        for k in np.argsort(-far[self.pairs].min(axis=1, initial=np.inf)):
             slack, dual = (int(column) for column in self.pairs[k])
             if slack not in decided and dual not in decided:
                 return (slack, 0.0, 0.0), (dual, 0.0, 0.0)

@@ -23,8 +23,8 @@ class Claims:
     trusted: bool = False
 
 
-def claimed_bounds(form: FollowerForm) -> Claims:
-    """The follower's ``dual_bounds`` by row.
+def claimed_bounds(form: FollowerForm, trust: bool) -> Claims:
+    """The follower's ``dual_bounds`` by row; without ``trust`` they count as unproved, whatever the user argues.
 
     Raises BilevelError for a claim about something that is no row of the follower, or about no valid range.
     """
@@ -32,7 +32,7 @@ def claimed_bounds(form: FollowerForm) -> Claims:
     for k, row in enumerate(form.inequalities):
         rows.setdefault(id(row.source), []).append(k)
     equalities = {id(row.source): k for k, row in enumerate(form.equalities)}
-    claims = Claims(trusted=bool(form.follower.dual_bounds_proof))
+    claims = Claims(trusted=trust and bool(form.follower.dual_bounds_proof))
     stated = form.follower.dual_bounds
     for component, value in stated.items() if isinstance(stated, Mapping) else stated:
         low, high = (float(v) for v in value) if isinstance(value, tuple) else (-float(value), float(value))

@@ -81,7 +81,7 @@ def compile_model(
         high = np.inf if upper is None else upper - body.constant
         rows.append((constraint.name, body, low, high))
 
-    used: dict[int, None] = dict.fromkeys(key for key in objective.keys())
+    used: dict[int, None] = dict.fromkeys(objective.occurring())
     for _, body, _, _ in rows:
         used.update(dict.fromkeys(body.linear))
     reader.note(extra_variables)

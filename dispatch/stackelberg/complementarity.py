@@ -24,7 +24,8 @@ LARGEST_BIG_M = 1e6
 class PairBounds:
     """Finite bounds of one follower's complementarity pairs, and where each came from.
 
-    slack, dual: (r,) largest slack and dual of each inequality; 0 says that the row is always, or never, binding.
+    slack, dual: (r,) largest slack and dual of each inequality; 0 says that the row is always, or never, binding;
+        infinite where no rule applies, or where strong duality makes a bound needless.
     slack_rule, dual_rule: the rule behind each bound, in words.
     proved: (r,) False where the dual's bound is a claim that could be neither proved nor refuted.
     equality: (s, 2) limits of the equality duals, infinite unless claimed; no pair needs them.
@@ -51,7 +52,8 @@ def declare_big_m(block: Any, kkt: KKTBlock, bounds: PairBounds) -> None:
     too large to be safe.
     """
     form = kkt.form
-    for row, slack, dual in zip(form.inequalities, bounds.slack, bounds.dual, strict=True):
+    for r in kkt.paired:
+        row, slack, dual = form.inequalities[r], bounds.slack[r], bounds.dual[r]
         if not max(slack, dual) <= LARGEST_BIG_M:
             what = "slack" if slack > dual else "dual"
             raise BilevelError(
@@ -59,13 +61,13 @@ def declare_big_m(block: Any, kkt: KKTBlock, bounds: PairBounds) -> None:
                 f"big-M (at most {LARGEST_BIG_M:g}); bound its variables, rescale, or use reformulation='branching'"
             )
     slack_m, dual_m = bounds.slack * MARGIN, bounds.dual * MARGIN
-    needed = [r for r in range(len(form.inequalities)) if slack_m[r] > 0 and dual_m[r] > 0]
-    slack, mu = kkt.block.slack, kkt.block.mu
+    needed = [r for r in kkt.paired if slack_m[r] > 0 and dual_m[r] > 0]
+    slacks, mu = kkt.block.slack, kkt.block.mu
     block.z = pyo.Var(needed, domain=pyo.Binary)
-    block.slack_limit = pyo.Constraint(needed, rule=lambda b, r: slack[r] <= float(slack_m[r]) * b.z[r])
+    block.slack_limit = pyo.Constraint(needed, rule=lambda b, r: slacks[r] <= float(slack_m[r]) * b.z[r])
     block.dual_limit = pyo.Constraint(needed, rule=lambda b, r: mu[r] <= float(dual_m[r]) * (1 - b.z[r]))
-    settled = [r for r in range(len(form.inequalities)) if r not in set(needed)]
-    block.settled = pyo.Constraint(settled, rule=lambda _, r: mu[r] <= 0 if dual_m[r] <= 0 else slack[r] <= 0)
+    settled = [r for r in kkt.paired if r not in set(needed)]
+    block.settled = pyo.Constraint(settled, rule=lambda _, r: mu[r] <= 0 if dual_m[r] <= 0 else slacks[r] <= 0)
 
 
 def dual_ratios(mu: FloatArray, bounds: PairBounds) -> FloatArray:

@@ -102,7 +102,7 @@ class _Prover:
         form = kkt.form
         slack_at = self.model.columns(list(kkt.block.slack.values()))
         dual_at = self.model.columns(list(kkt.block.mu.values()))
-        claims = claimed_bounds(form)
+        claims = claimed_bounds(form, trust=not self.tighten_all)
         slack, dual = _Record.empty(len(slack_at)), _Record.empty(len(dual_at))
         equality_dual = np.tile([-np.inf, np.inf], (len(form.equalities), 1))
         if claims.trusted:
@@ -112,11 +112,11 @@ class _Prover:
         for row, value in enumerate(slack_from_box(form, ranges.variables, ranges.outside)):
             slack.tighten(row, value, "limits of the variables")
         self._from_residuals(form, dual, ranges)
-        for row in range(len(slack_at)):
+        for row in kkt.paired:
             if self.tighten_all or not np.isfinite(slack.value[row]):
                 self._by_linear_program(slack, row, slack_at[row], [])
-        self._duals_by_linear_programs(form, dual, slack_at, dual_at, ranges, claims)
-        for row in range(len(slack_at)):
+        self._duals_by_linear_programs(kkt, dual, slack_at, dual_at, ranges, claims)
+        for row in kkt.paired:
             if not np.isfinite(slack.value[row]):
                 self._by_search(slack, row, slack_at[row], dual_at[row])
         if not np.all(np.isfinite(dual.value)):
@@ -124,7 +124,7 @@ class _Prover:
             self._from_residuals(form, dual, ranges)
             for row, value in enumerate(basic_dual_bounds(form, ranges.variables, ranges.outside, claims)):
                 dual.tighten(row, value, "all bases of the follower's rows")
-        for row in range(len(dual_at)):
+        for row in kkt.paired:
             if not np.isfinite(dual.value[row]):
                 self._by_search(dual, row, dual_at[row], slack_at[row])
         proved = self._settle_claims(form, dual, claims)
@@ -143,7 +143,7 @@ class _Prover:
 
     def _duals_by_linear_programs(
         self,
-        form: FollowerForm,
+        kkt: KKTBlock,
         dual: _Record,
         slack_at: NDArray[np.int64],
         dual_at: NDArray[np.int64],
@@ -151,10 +151,10 @@ class _Prover:
         claims: Claims,
     ) -> None:
         """Twice at most: a bound found late may make an earlier one provable."""
-        parallel = parallel_rows(form)
+        form, parallel = kkt.form, parallel_rows(kkt.form)
         for _ in range(2):
             known = int(np.isfinite(dual.value).sum())
-            for row in range(len(dual_at)):
+            for row in kkt.paired:
                 settled = claims.trusted and row in claims.inequalities
                 if settled or (np.isfinite(dual.value[row]) and not self.tighten_all):
                     continue
@@ -197,11 +197,8 @@ class _Prover:
         answer = self.relaxation.solve()
         if answer.status == "unbounded":
             return
-        if record.tighten(
-            row,
-            0.0 if answer.status == "infeasible" else -answer.value,
-            "linear program over the optimality conditions",
-        ):
+        largest = 0.0 if answer.status == "infeasible" else -answer.value
+        if record.tighten(row, largest, "linear program over the optimality conditions"):
             self.upper[column] = min(self.upper[column], record.value[row])
 
     def _by_search(self, record: _Record, row: int, column: int, partner: int) -> None:

@@ -168,7 +168,7 @@ def _outside_variables(
             seen[j if i in position else i] = None
     for row in rows:
         seen.update(dict.fromkeys(row.outside))
-    undeclared = [reader.variables[key].name for key in {*seen, *cost.keys()} if key not in outside | position]
+    undeclared = [reader.variables[key].name for key in {*seen, *cost.occurring()} if key not in outside | position]
     if undeclared:
         raise BilevelError(
             f"follower {follower.name} mentions {', '.join(sorted(undeclared))}, declared neither as its own variable "

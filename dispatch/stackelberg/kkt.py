@@ -20,15 +20,17 @@ class KKTBlock:
     form: the follower's matrices.
     block: holds ``mu`` (r duals of inequalities, >= 0), ``nu`` (s duals of equalities), ``slack`` (r, >= 0),
         ``stationarity`` (n rows) and ``slack_definition`` (r rows).
+    paired: inequalities whose complementarity is still to be enforced (all, unless strong duality covers some).
     """
 
     form: FollowerForm
     block: Any
+    paired: tuple[int, ...]
 
     @property
     def pairs(self) -> list[tuple[Any, Any]]:
-        """(slack, dual) of each inequality: at most one of the two may be positive."""
-        return [(self.block.slack[r], self.block.mu[r]) for r in range(len(self.form.inequalities))]
+        """(slack, dual) of each inequality in ``paired``: at most one of the two may be positive."""
+        return [(self.block.slack[r], self.block.mu[r]) for r in self.paired]
 
     def mu_values(self) -> FloatArray:
         """Duals of the inequalities as solved, (r,)."""
@@ -59,7 +61,7 @@ def declare_kkt(block: Any, form: FollowerForm) -> KKTBlock:
     limits = sparse.hstack([form.G, form.K, sparse.eye_array(r)], format="csr")
     balance = affine_rows(limits, [*form.x, *form.p, *slack], -form.h)
     block.slack_definition = pyo.Constraint(range(r), rule=lambda _, k: _equals_zero(balance[k]))
-    return KKTBlock(form, block)
+    return KKTBlock(form, block, tuple(range(r)))
 
 
 def affine_rows(matrix: sparse.csr_array, variables: list[Any], constant: FloatArray) -> list[Any]:

@@ -25,8 +25,12 @@ class Polisher:
         """The best point with the zeros of ``point``: of each pair the member nearer zero, as a share of its bound."""
         scale = np.ones((len(self.pairs), 2))
         if bounds is not None:
-            scale[:, 0] = np.concatenate([each.slack for each in bounds])
-            scale[:, 1] = np.concatenate([each.dual for each in bounds])
+            scale[:, 0] = np.concatenate(
+                [each.slack[list(k.paired)] for k, each in zip(self.level.kkts, bounds, strict=True)]
+            )
+            scale[:, 1] = np.concatenate(
+                [each.dual[list(k.paired)] for k, each in zip(self.level.kkts, bounds, strict=True)]
+            )
         shares = np.abs(point[self.pairs]) / np.maximum(scale, 1e-12)
         lower, upper = self.model.lower.copy(), self.model.upper.copy()
         upper[self.pairs[np.arange(len(self.pairs)), shares.argmin(axis=1)]] = 0.0
@@ -36,15 +40,18 @@ class Polisher:
 
     def smallest_duals(self, point: FloatArray) -> FloatArray:
         """The same decisions with the smallest sum of inequality duals: a dual at its bound is then there for a reason."""
-        duals = self.pairs[:, 1]
         held = np.ones(len(point), dtype=bool)
-        held[duals] = False
+        slacks: list[int] = []
+        duals: list[int] = []
         for kkt in self.level.kkts:
+            slacks += self.model.columns(list(kkt.block.slack.values())).tolist()
+            duals += self.model.columns(list(kkt.block.mu.values())).tolist()
             held[self.model.columns(list(kkt.block.nu.values()))] = False
+        held[duals] = False
         lower, upper = self.model.lower.copy(), self.model.upper.copy()
         lower[held] = upper[held] = point[held]
         lower[duals] = 0.0
-        upper[duals] = np.where(point[self.pairs[:, 0]] > ZERO, 0.0, np.inf)
+        upper[duals] = np.where(point[slacks] > ZERO, 0.0, np.inf)
         cost = np.zeros(len(point))
         cost[duals] = 1.0
         found = self._solve(lower, upper, cost, keep_cost=False)

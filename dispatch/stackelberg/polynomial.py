@@ -40,13 +40,11 @@ class Polynomial:
         pair = (second, first) if (second, first) in self.quadratic else (first, second)
         self.quadratic[pair] = self.quadratic.get(pair, 0.0) + coefficient
 
-    def keys(self) -> set[int]:
-        """Ids of all variables with a coefficient other than zero."""
-        found = {key for key, value in self.linear.items() if value}
-        for (i, j), value in self.quadratic.items():
-            if value:
-                found.update((i, j))
-        return found
+    def occurring(self) -> list[int]:
+        """Ids of all variables with a coefficient other than zero, in the order of the terms."""
+        found = {key: None for key, value in self.linear.items() if value}
+        found.update((key, None) for pair, value in self.quadratic.items() if value for key in pair)
+        return list(found)
 
 
 class ExpressionReader:

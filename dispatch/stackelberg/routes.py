@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyomo.environ as pyo
@@ -17,6 +17,7 @@ from dispatch.stackelberg.complementarity import MARGIN, RATIO_LIMIT, PairBounds
 from dispatch.stackelberg.extraction import FloatArray
 from dispatch.stackelberg.options import BilevelOptions
 from dispatch.stackelberg.polish import Polisher
+from dispatch.stackelberg.scip_indicator import solve_with_indicators
 from dispatch.stackelberg.single_level import SingleLevel
 
 #: How often bounds on duals are enlarged, and by what factor, before the answer is refused.
@@ -58,7 +59,8 @@ class Route:
         if answer.point is None:
             self._refuse("infeasible" if answer.status == "infeasible" else "time_limit")
         status = "optimal" if answer.status == "optimal" else "time_limit"
-        outcome = Outcome("branching", status, answer.point, answer.value, answer.bound)
+        point = Polisher(self.level, self.search).smallest_duals(answer.point)
+        outcome = Outcome("branching", status, point, answer.value, answer.bound)
         outcome.messages.append(f"{answer.nodes} nodes over {len(self.level.pairs)} complementarity pairs")
         return outcome
 
@@ -84,15 +86,22 @@ class Route:
             messages += self._enlarged_messages(rows, bounds, at_bound)
             bounds = [each.enlarged(FACTOR, chosen) for each, chosen in zip(bounds, rows, strict=True)]
         raise BilevelError(
-            "bounds on duals were enlarged "
-            + f"{ENLARGEMENTS} times and the answer still depends on them: "
-            + "; ".join(messages[-3:])
-            + ". Use reformulation='branching', or SCIP with 'kkt_sos1'"
+            f"bounds on duals were enlarged {ENLARGEMENTS} times and the answer still depends on them: "
+            f"{'; '.join(messages[-3:])}. Use reformulation='branching', or SCIP with 'kkt_sos1'"
         )
 
     def sos1(self) -> Outcome:
         """Each slack and its dual form a set of which one member may be positive; no bound on any dual is used."""
         return self._run("kkt_sos1", self._declare_sets, None)
+
+    def indicator(self) -> Outcome:
+        """A binary per row switches off either its slack or its dual (SCIP)."""
+        if self.cones:
+            raise BilevelError("reformulation 'kkt_indicator' does not take cones; use kkt_sos1 or kkt_bigm")
+        status, point, bound = solve_with_indicators(self.level.compiled, self.level.pairs, self.options)
+        if point is None:
+            self._refuse(status)
+        return self._polished(Outcome("kkt_indicator", status, point, self.level.compiled.value(point), bound), None)
 
     def _declare_sets(self, block: Any) -> None:
         pairs = [pair for kkt in self.level.kkts for pair in kkt.pairs]
@@ -120,13 +129,18 @@ class Route:
         if not np.isfinite(result.objective):
             self._refuse(result.status)
         point = np.array([variable.value or 0.0 for variable in level.compiled.variables], dtype=float)
-        polisher = Polisher(level, self.search)
-        exact = None if self.cones else polisher.exact(point, bounds)
         outcome = Outcome(name, result.status, point, result.objective, result.bound)
-        if exact is not None:
-            outcome.point, outcome.value = exact, level.compiled.value(exact)
-        elif not self.cones:
+        return outcome if self.cones else self._polished(outcome, bounds)
+
+    def _polished(self, outcome: Outcome, bounds: list[PairBounds] | None) -> Outcome:
+        assert outcome.point is not None
+        polisher = Polisher(self.level, self.search)
+        exact = polisher.exact(outcome.point, bounds)
+        if exact is None:
             outcome.messages.append("the answer is as exact as the solver's tolerances: no polished point was found")
+        else:
+            outcome.value = self.level.compiled.value(exact)
+            outcome.point = polisher.smallest_duals(exact)
         return outcome
 
     def _rows_at_bound(self, outcome: Outcome, bounds: list[PairBounds]) -> list[list[int]]:
@@ -149,7 +163,7 @@ class Route:
                     f"{kkt.form.inequalities[r].name} {why}; solved again with {FACTOR * each.dual[r]:g}"
                 )
 
-    def _refuse(self, status: str) -> None:
+    def _refuse(self, status: str) -> NoReturn:
         if status == "infeasible":
             raise InfeasibleError(
                 "no decision of the leader together with optimal responses of the followers meets all rows; relax the "

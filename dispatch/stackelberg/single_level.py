@@ -17,7 +17,11 @@ from dispatch.stackelberg.extraction import FollowerForm, extract_follower, refu
 from dispatch.stackelberg.follower import BilevelProblem
 from dispatch.stackelberg.kkt import KKTBlock, declare_kkt
 from dispatch.stackelberg.polynomial import ExpressionReader, Polynomial
-from dispatch.stackelberg.strong_duality import replace_price_times_quantity
+from dispatch.stackelberg.strong_duality import (
+    declare_strong_duality,
+    refuse_moving_limits,
+    replace_price_times_quantity,
+)
 
 #: Name of the block that lives on the user's model while a bilevel problem is being solved.
 BLOCK_NAME = "bilevel_single_level"
@@ -28,11 +32,13 @@ class SingleLevel:
     """The leader's model with stationarity rows, duals and slacks of each follower; complementarity is not in it yet.
 
     block: on the user's model; holds ``follower[k]`` with the optimality conditions and ``objective`` (minimised).
+    leader_objective: the user's own, inactive for now; sense: 1 if it is minimised, -1 if maximised.
     original: the leader's objective as written, minimised; objective: with price times quantity replaced where exact.
     compiled: arrays of all of it; pairs: (P, 2) columns of slack and dual. messages: what was replaced, in words.
     """
 
     problem: BilevelProblem
+    leader_objective: Any
     block: Any
     kkts: tuple[KKTBlock, ...]
     reader: ExpressionReader
@@ -57,8 +63,10 @@ def extract_followers(problem: BilevelProblem) -> list[FollowerForm]:
 
 
 @contextmanager
-def single_level(problem: BilevelProblem) -> Iterator[SingleLevel]:
+def single_level(problem: BilevelProblem, strong_duality: bool = False) -> Iterator[SingleLevel]:
     """Declares the single-level problem on the user's model and removes it at the end, objectives as they were.
+
+    With ``strong_duality`` one row per part of a follower takes the place of complementarity where that is exact.
 
     Raises BilevelError for followers that cannot be used, undeclared variables, and a leader's objective that stays
     non-convex after price times quantity is replaced.
@@ -67,6 +75,8 @@ def single_level(problem: BilevelProblem) -> Iterator[SingleLevel]:
     if model.component(BLOCK_NAME) is not None:
         raise BilevelError(f"the model already has a component {BLOCK_NAME}; is it being solved twice at once?")
     forms = extract_followers(problem)
+    for form in forms if strong_duality else ():
+        refuse_moving_limits(form)
     leader_objective = problem.leader_objective
     objectives = [leader_objective, *(follower.own_objective for follower in problem.followers)]
     active = [objective.active for objective in objectives]
@@ -77,7 +87,7 @@ def single_level(problem: BilevelProblem) -> Iterator[SingleLevel]:
         kkts = tuple(declare_kkt(block.follower[k], form) for k, form in enumerate(forms))
         for objective in objectives:
             objective.deactivate()
-        yield _assemble(problem, block, kkts, leader_objective)
+        yield _assemble(problem, block, kkts, leader_objective, strong_duality)
     finally:
         model.del_component(block)
         for objective, was_active in zip(objectives, active, strict=True):
@@ -85,7 +95,9 @@ def single_level(problem: BilevelProblem) -> Iterator[SingleLevel]:
                 objective.activate()
 
 
-def _assemble(problem: BilevelProblem, block: Any, kkts: tuple[KKTBlock, ...], leader_objective: Any) -> SingleLevel:
+def _assemble(
+    problem: BilevelProblem, block: Any, kkts: tuple[KKTBlock, ...], leader_objective: Any, strong_duality: bool
+) -> SingleLevel:
     reader = ExpressionReader()
     sense = 1 if leader_objective.sense == pyo.minimize else -1
     original = Polynomial()
@@ -93,16 +105,37 @@ def _assemble(problem: BilevelProblem, block: Any, kkts: tuple[KKTBlock, ...], l
     for kkt in kkts:
         reader.note([*kkt.form.x, *kkt.form.p, *kkt.block.mu.values(), *kkt.block.nu.values()])
 
+    messages: list[str] = []
+    if strong_duality:
+        covered = [declare_strong_duality(kkt, reader) for kkt in kkts]
+        kkts = tuple(kkt for kkt, _ in covered)
+        messages = [message for _, each in covered for message in each]
     objective, replaced = _convex_objective(original, kkts, reader)
     block.objective = pyo.Objective(expr=reader.expression(objective), sense=pyo.minimize)
     slacks_and_duals = [v for kkt in kkts for pair in kkt.pairs for v in pair]
     implied = {key for kkt in kkts for key in _implied_by_slacks(kkt.form)}
-    everyone = [v for kkt in kkts for v in (*kkt.form.x, *kkt.block.nu.values())]
+    everyone = [
+        v
+        for kkt in kkts
+        for v in (*kkt.form.x, *kkt.block.slack.values(), *kkt.block.mu.values(), *kkt.block.nu.values())
+    ]
     everyone += [variable for variable in problem.leader_variables if not variable.fixed]
     compiled = compile_model(problem.model, objective, reader, [*slacks_and_duals, *everyone], skip=implied)
     _refuse_undeclared(problem, kkts, compiled)
     pairs = compiled.columns(slacks_and_duals).reshape(-1, 2)
-    return SingleLevel(problem, block, kkts, reader, sense, original, objective, compiled, pairs, tuple(replaced))
+    return SingleLevel(
+        problem=problem,
+        leader_objective=leader_objective,
+        block=block,
+        kkts=kkts,
+        reader=reader,
+        sense=sense,
+        original=original,
+        objective=objective,
+        compiled=compiled,
+        pairs=pairs,
+        messages=(*messages, *replaced),
+    )
 
 
 def _implied_by_slacks(form: FollowerForm) -> set[int]:
@@ -141,10 +174,10 @@ def _convex_objective(
 
 
 def _convexity_fault(objective: Polynomial, reader: ExpressionReader) -> str | None:
-    keys = sorted({key for pair, value in objective.quadratic.items() if value for key in pair})
+    part = Polynomial(quadratic=objective.quadratic)
+    keys = part.occurring()
     if not keys:
         return None
-    part = Polynomial(quadratic=objective.quadratic)
     _, Q = objective_arrays(part, {key: k for k, key in enumerate(keys)})
     try:
         refuse_indefinite(Q, "leader", [reader.variables[key].name for key in keys])

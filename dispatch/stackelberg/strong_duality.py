@@ -10,18 +10,64 @@ row and no product with the rest, so one block may hold many independent custome
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import pyomo.environ as pyo
 from numpy.typing import NDArray
 from scipy import sparse
 
+from dispatch.errors import BilevelError
 from dispatch.stackelberg.extraction import FollowerForm
 from dispatch.stackelberg.kkt import KKTBlock
-from dispatch.stackelberg.polynomial import Polynomial
+from dispatch.stackelberg.polynomial import ExpressionReader, Polynomial
 
 #: Coefficients that agree to this, relative, count as the same multiple.
 SAME_MULTIPLE = 1e-9
+
+
+def refuse_moving_limits(form: FollowerForm) -> None:
+    """Raises BilevelError if another player's variable sits in a limit: its product with the dual would be bilinear."""
+    moving = form.leader_in_limits
+    if moving:
+        shown = ", ".join(moving[:3]) + (" ..." if len(moving) > 3 else "")
+        raise BilevelError(
+            f"follower {form.name}: strong duality is not exact, since variables of other players sit in the right-hand "
+            f"side of {len(moving)} rows ({shown}): dual times limit would be a product of decisions. Use "
+            "reformulation='kkt_bigm' or 'branching'"
+        )
+
+
+def declare_strong_duality(kkt: KKTBlock, reader: ExpressionReader) -> tuple[KKTBlock, list[str]]:
+    """Puts ``primal <= dual`` in the place of complementarity, for parts of a linear follower that no leader touches.
+
+    Declared as ``strong_duality`` on the block. Where the leader sets prices the row would hold price times quantity,
+    and in a quadratic part a square met only to a tolerance: there complementarity stays. Returns the block with the
+    rows that still need it, and what was done in words.
+    """
+    form = kkt.form
+    covered: set[int] = set()
+    rows = []
+    for part in independent_parts(form):
+        curved = any(form.Q.indptr[i] != form.Q.indptr[i + 1] for i in part.variables)
+        if curved or _bill(form, part):
+            continue
+        rows.append(reader.expression(negative_dual_value(kkt, part)))
+        covered.update(part.inequalities)
+    kkt.block.strong_duality = pyo.Constraint(range(len(rows)), rule=lambda _, k: rows[k] >= 0)
+    paired = tuple(r for r in kkt.paired if r not in covered)
+    messages = []
+    if rows:
+        messages.append(
+            f"follower {form.name}: strong duality replaces the complementarity of {len(covered)} inequalities in "
+            f"{len(rows)} part" + ("s" if len(rows) > 1 else "")
+        )
+    if paired:
+        messages.append(
+            f"follower {form.name}: complementarity is kept for {len(paired)} inequalities, where the leader's prices or "
+            "squares would make the strong duality row non-linear"
+        )
+    return replace(kkt, paired=paired), messages
 
 
 @dataclass(frozen=True)
