@@ -31,7 +31,8 @@ def merge_versions(stored: pd.DataFrame, incoming: pd.DataFrame, where: str) -> 
     - same key, same value: unchanged;
     - same key, other value: the published value replaces a repaired one, never the other way round; a repair may be
       replaced by a newer repair; two published values are a contradiction;
-    - a later ``available_at`` adds a version, unless it repeats the newest published value before it.
+    - a later ``available_at`` adds a version, unless it repeats the newest published value before it (so versions are
+      to be written in the order in which they became known).
 
     Raises ``DataError`` naming ``where`` and the dates of a contradiction.
     """

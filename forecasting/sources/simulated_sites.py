@@ -1,8 +1,7 @@
 """Local wind sites and feeder load simulated from what a zone really publishes; every such series is marked.
 
 Public platforms publish wind and load by zone. Where no site is metered, a site is simulated: the zone's wind forecast,
-as a share of the 99.5% level of its
-first year, becomes a wind speed through the inverse of the regional power curve; an
+as a share of the 99.5% level of its first year, becomes a wind speed through the inverse of the regional power curve; an
 autoregressive error, partly shared by all sites of the zone, moves the speed; the turbine curve gives the power. In the
 same way measured load is the published load forecast with an autoregressive error. The notes of a frame say
 "simulated", and so must every page that shows it.
