@@ -8,7 +8,6 @@ from datetime import date, time
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from forecasting.availability import local_instants
 from forecasting.errors import NoDataError, SettingError, UnknownNameError
@@ -214,11 +213,3 @@ def _assemble(
 
 def _names(channels: Sequence[Channel]) -> tuple[str, ...]:
     return tuple(channel.series for channel in channels)
-
-
-def known_share(samples: DayAheadSamples) -> dict[str, NDArray[np.float64]]:
-    """Share of known values per future channel and sample, ``[N]``: 0 means "not published before the decision"."""
-    return {
-        name: np.isfinite(samples.future[..., k]).mean(axis=1).astype(np.float64)
-        for k, name in enumerate(samples.future_channels)
-    }
