@@ -42,10 +42,14 @@ def utility_response(net_price: FloatArray, utility: FloatArray, slope: FloatArr
 
 def shifting_response(
     net_price: FloatArray, utility: FloatArray, slope: FloatArray, upper_mw: FloatArray, total_mw: float
-) -> FloatArray:
+) -> tuple[FloatArray, float]:
     """As :func:`utility_response` for one customer over steps ``[T]`` whose demand must add up to ``total_mw``.
 
     The price of the fixed total is found by bracketing, since demand falls as it rises.
+
+    Returns
+    -------
+    Demand ``[T]`` and the price of the fixed total.
 
     Raises
     ------
@@ -61,11 +65,11 @@ def shifting_response(
         return float(utility_response(net_price + dual, utility, slope, upper_mw).sum()) - total_mw
 
     if excess(lowest) <= 0:
-        return upper_mw.copy()
+        return upper_mw.copy(), lowest
     if excess(highest) >= 0:
-        return np.zeros_like(upper_mw)
+        return np.zeros_like(upper_mw), highest
     dual = brentq(excess, lowest, highest, xtol=1e-13, rtol=1e-14, maxiter=500)
-    return utility_response(net_price + dual, utility, slope, upper_mw)
+    return utility_response(net_price + dual, utility, slope, upper_mw), float(dual)
 
 
 def response_cost(

@@ -77,3 +77,10 @@ def declare_response_cost(
 def linear_sum(coefficients: Sequence[float], variables: Sequence[Any], constant: float = 0.0) -> Any:
     """``c_0 + sum_k c_k x_k`` as one flat Pyomo expression, which builds and compiles faster than nested sums."""
     return LinearExpression(constant=constant, linear_coefs=list(coefficients), linear_vars=list(variables))
+
+
+def if_declared(variable: Any, index: Any) -> Any:
+    """The variable at ``index``, or zero where it was not declared because it could never be anything else."""
+    if index in variable:
+        return variable[index]
+    return 0.0

@@ -34,10 +34,14 @@ from dispatch.case_adno import AdnoCase
 from dispatch.case_inputs import AdnoInputs, adno_inputs, feeder_of
 from dispatch.conic.cones import Cone, RotatedCone
 from dispatch.errors import InfeasibleError, SolverError, UnboundedError
+from dispatch.exactness import solve_exact
 from dispatch.markets.adno_certificate import certify_adno
+from dispatch.markets.adno_faithful import LumpSumFollower
 from dispatch.markets.adno_followers import CustomerModel, IndividualResponse, NoSubsidy
 from dispatch.markets.adno_network import NetPower, declare_network
+from dispatch.markets.adno_shiftable import ShiftingResponse
 from dispatch.markets.adno_solution import AdnoSolution, read_solution
+from dispatch.markets.adno_uniform import UniformResponse
 from dispatch.network.feeder import Feeder
 from dispatch.schedule import Schedule
 from dispatch.solver import CutPool, SolveResult, SolverOptions
@@ -45,6 +49,9 @@ from dispatch.solver import solve as solve_cones
 
 VARIANTS: dict[str, Callable[[], CustomerModel]] = {
     "responsive": IndividualResponse,
+    "responsive_uniform": UniformResponse,
+    "responsive_shiftable": ShiftingResponse,
+    "faithful": LumpSumFollower,
     "no_subsidy": NoSubsidy,
 }
 DEFAULT_VARIANT = "responsive"
@@ -90,12 +97,11 @@ def solve(
     built = build(case, variant)
     seconds = {"build": time.perf_counter() - clock}
     clock = time.perf_counter()
-    built, solution, result = _solve_built(built, variant, options, warm_cuts)
+    solution, result, notes = _solve_built(built, variant, options, warm_cuts)
     seconds["solve"] = time.perf_counter() - clock
     clock = time.perf_counter()
     certificate = certify_adno(solution, variant, result)
     seconds["certify"] = time.perf_counter() - clock
-    notes = () if result.status == "optimal" else (f"The solver stopped early ({result.status}): {result.message}.",)
     return Schedule(
         market="adno",
         case=case.name,
@@ -114,18 +120,18 @@ def solve(
         certificate=certificate,
         seconds=seconds,
         extras={"customers": solution.customer_table()},
-        notes=notes,
+        notes=tuple(notes),
     )
 
 
 def _solve_built(
     built: AdnoModel, variant: str, options: SolverOptions, warm_cuts: CutPool | None
-) -> tuple[AdnoModel, AdnoSolution, SolveResult]:
+) -> tuple[AdnoSolution, SolveResult, list[str]]:
     """Solve; once more with storage binaries if a store was found charging and discharging at once."""
     for storage_binaries in (False, True):
         if storage_binaries:
             built = build(built.case, variant, storage_binaries=True)
-        result = solve_cones(built.model, built.cones, options, warm_cuts)
+        result, repaired = _solve_physical(built, options, warm_cuts)
         _refuse(built, result)
         decision = built.customers.decision(built.model, built.case, built.inputs)
         solution = read_solution(built.model, built.case, built.inputs, built.feeder, decision)
@@ -136,7 +142,24 @@ def _solve_built(
         ]
         if max(both, default=0.0) <= BOTH_WAYS_MW:
             break
-    return built, solution, result
+    notes = []
+    if repaired:
+        notes.append(
+            "Losses pay in some steps, so that the relaxed network was mended to an AC state; the bound is the relaxed one."
+        )
+    if result.status not in ("optimal", "feasible"):
+        notes.append(f"The solver stopped early ({result.status}): {result.message}.")
+    if variant == "faithful":
+        notes.append("Optimistic value: among demands that cost customers the same, the operator's best is taken.")
+    return solution, result, notes
+
+
+def _solve_physical(built: AdnoModel, options: SolverOptions, warm_cuts: CutPool | None) -> tuple[SolveResult, bool]:
+    """The result, and whether slack cones had to be mended; SCIP gives a second opinion on the relaxation alone."""
+    if built.feeder is None or options.solver != "highs":
+        return solve_cones(built.model, built.cones, options, warm_cuts), False
+    result, report = solve_exact(built.model, built.cones, built.model.network, options, warm_cuts)
+    return result, report.repaired
 
 
 def _refuse(built: AdnoModel, result: SolveResult) -> None:

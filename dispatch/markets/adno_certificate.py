@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,12 +13,16 @@ from dispatch.certificate import Certificate
 from dispatch.certify import (
     FollowerFigures,
     box_duality_gap,
+    cheapest_fill,
     largest,
     replay_ac,
     response_cost,
+    shifting_response,
     utility_response,
 )
+from dispatch.markets.adno_faithful import limit_line
 from dispatch.markets.adno_solution import AdnoSolution
+from dispatch.markets.adno_ties import tie_width
 from dispatch.solver import SolveResult
 
 FloatArray = NDArray[np.float64]
@@ -25,10 +30,9 @@ FloatArray = NDArray[np.float64]
 
 def certify_adno(solution: AdnoSolution, variant: str, result: SolveResult) -> Certificate:
     """Every check that applies to the variant; see ``Certificate`` for what each figure means."""
-    answers = best_answers(solution, variant)
-    figures = follower_figures(solution, variant, answers)
+    check = check_customers(solution, variant)
     scale = max(1.0, abs(solution.profit))
-    shift = profit_from(solution, answers) - result.objective
+    shift = profit_from(solution, check.answers) - result.objective
     voltage = loss = gap = None
     if solution.network is not None and solution.feeder is not None and solution.case.network is not None:
         p, q = solution.net_consumption()
@@ -39,48 +43,63 @@ def certify_adno(solution: AdnoSolution, variant: str, result: SolveResult) -> C
         voltage, loss, gap = replay.voltage_error_pu, replay.loss_error_mw, cone_gap(solution)
     return Certificate(
         balance_max=largest(*violations(solution)),
-        best_response_gap=figures.best_response_gap,
-        duality_gap=figures.duality_gap,
+        best_response_gap=check.figures.best_response_gap,
+        duality_gap=check.figures.duality_gap,
         objective_identity=abs(shift) / scale,
         cone_gap=gap,
         dual_bound_ratio=solution.customers.dual_bound_ratio,
         mip_gap=result.gap,
-        tie_width=0.0,
+        tie_width=tie_width(solution),
         ac_voltage_error_pu=voltage,
         ac_loss_error_mw=loss,
     )
 
 
-def best_answers(solution: AdnoSolution, variant: str) -> FloatArray:
-    """What each customer would use if asked alone at the subsidies offered, ``[T, J]``."""
-    inputs = solution.inputs
-    net = inputs.retail_price - solution.customers.subsidy_per_mwh
-    utility = inputs.retail_price + inputs.surplus_at_zero
-    elastic = inputs.elasticity > 0
-    slope = np.where(elastic, inputs.slope, 1.0)
-    answers = utility_response(net, utility, slope, inputs.flexible_max_mw)
-    return np.where(elastic, answers, np.clip(inputs.flexible_free_mw, 0, None))
+@dataclass(frozen=True, eq=False)
+class CustomerCheck:
+    """Customers asked again alone: their own answers ``[T, J]`` where unique, and how far the plan is from them."""
+
+    answers: FloatArray
+    figures: FollowerFigures
 
 
-def follower_figures(solution: AdnoSolution, variant: str, answers: FloatArray) -> FollowerFigures:
-    """Gain that customers leave on the table at the subsidies offered, relative to their own cost."""
+def check_customers(solution: AdnoSolution, variant: str) -> CustomerCheck:
+    """Every customer's own optimum at the subsidies offered, by a route that the variant's model does not use."""
+    if variant == "faithful":
+        return CustomerCheck(solution.customers.flexible_mw, _bill_figures(solution))
     inputs, demand = solution.inputs, solution.customers.flexible_mw
+    elastic = inputs.elasticity > 0
     net = inputs.retail_price - solution.customers.subsidy_per_mwh
     utility = inputs.retail_price + inputs.surplus_at_zero
-    elastic = inputs.elasticity > 0
-    slope = np.where(elastic, inputs.slope, 0.0)
-    planned = response_cost(np.where(elastic, demand, 0), net, utility, slope, inputs.step_hours)
-    best = response_cost(np.where(elastic, answers, 0), net, utility, slope, inputs.step_hours)
-    scale = np.maximum(1.0, np.abs(best))
-    gap = box_duality_gap(
-        np.where(elastic, demand, 0),
-        net,
-        utility,
-        slope,
-        np.where(elastic, inputs.flexible_max_mw, 0),
-        inputs.step_hours,
-    )
-    return FollowerFigures(largest((planned - best) / scale), largest(gap / scale))
+    slope, top = np.where(elastic, inputs.slope, 1.0), inputs.flexible_max_mw
+    answers, value = utility_response(net, utility, slope, top), np.zeros_like(demand)
+    free = np.clip(inputs.flexible_free_mw, 0, None)
+    for j in np.flatnonzero(inputs.shiftable & elastic.any(axis=0)) if variant == "responsive_shiftable" else ():
+        on = elastic[:, j]
+        answers[on, j], value[on, j] = shifting_response(
+            net[on, j], utility[on, j], slope[on, j], top[on, j], float(free[on, j].sum())
+        )
+    answers = np.where(elastic, answers, free)
+    used, best = np.where(elastic, demand, 0.0), np.where(elastic, answers, 0.0)
+    planned_cost = response_cost(used, net, utility, slope, inputs.step_hours)
+    best_cost = response_cost(best, net, utility, slope, inputs.step_hours)
+    scale = np.maximum(1.0, np.abs(best_cost))
+    gap = box_duality_gap(used, net + value, utility, slope, np.where(elastic, top, 0.0), inputs.step_hours)
+    return CustomerCheck(answers, FollowerFigures(largest((planned_cost - best_cost) / scale), largest(gap / scale)))
+
+
+def _bill_figures(solution: AdnoSolution) -> FollowerFigures:
+    """The printed follower of each step as a plain linear program at the limits that the lump sums buy."""
+    inputs, used = solution.inputs, solution.customers.flexible_mw
+    constant, slope = limit_line(solution.case, inputs)
+    limit = np.clip(constant + slope * solution.customers.lump_sum_per_hour, 0, inputs.flexible_max_mw)
+    worst_gain = worst_gap = 0.0
+    for t in range(inputs.steps):
+        bill = float(inputs.retail_price[t] @ used[t])
+        least, bound = cheapest_fill(inputs.retail_price[t], np.maximum(limit[t], 0.0), float(used[t].sum()))
+        worst_gain = max(worst_gain, (bill - least) / max(1.0, abs(least)))
+        worst_gap = max(worst_gap, abs(bill - bound) / max(1.0, abs(least)))
+    return FollowerFigures(worst_gain, worst_gap)
 
 
 def profit_from(solution: AdnoSolution, answers: FloatArray) -> float:
@@ -121,7 +140,8 @@ def violations(solution: AdnoSolution) -> Iterator[FloatArray]:
     for v, farm in enumerate(case.wind):
         yield from _outside(solution.wind_mw[v], 0.0, inputs.wind_mw[v])
         yield from _outside(solution.wind_mvar[v], -farm.reactive_max_mvar, farm.reactive_max_mvar)
-    yield from _outside(solution.customers.flexible_mw, 0.0, inputs.flexible_max_mw)
+    limit = solution.customers.limit_mw
+    yield from _outside(solution.customers.flexible_mw, 0.0, inputs.flexible_max_mw if limit is None else limit)
     yield from _outside(solution.customers.subsidy_per_mwh, 0.0, case.subsidy.rate_max_per_mwh)
     yield from _outside(solution.customers.lump_sum_per_hour, 0.0, inputs.lump_sum_max)
     yield from _exchange_violations(solution)

@@ -28,15 +28,15 @@ class CustomerDecision:
     flexible_mw: ``[T, J]``.
     subsidy_per_mwh: rate offered, ``[T, J]``; zero in the lump-sum form.
     lump_sum_per_hour: lump sum offered, ``[T, J]``; zero in the rate form.
-    shift_dual: ``[J]``, marginal value of the fixed daily energy (``nu``), currency/MWh; ``None`` without shifting.
     dual_bound_ratio: largest multiplier over its bound; ``None`` where the form has no multipliers.
+    limit_mw: limit of flexible demand at the subsidies offered, ``[T, J]``, where a subsidy moves the limit (``faithful``).
     """
 
     flexible_mw: FloatArray
     subsidy_per_mwh: FloatArray
     lump_sum_per_hour: FloatArray
-    shift_dual: FloatArray | None = None
     dual_bound_ratio: float | None = None
+    limit_mw: FloatArray | None = None
 
 
 class CustomerModel(Protocol):
@@ -62,11 +62,7 @@ class IndividualResponse:
 
     def declare(self, model: Any, case: AdnoCase, inputs: AdnoInputs) -> list[Cone]:
         """Add demand and its cost; ``s <= s_max`` is a bound on ``d``."""
-        lower = np.clip(inputs.flexible_free_mw, 0, None)
-        reach = inputs.flexible_free_mw + inputs.elasticity * case.subsidy.rate_max_per_mwh
-        upper = np.clip(np.minimum(inputs.flexible_max_mw, reach), lower, None)
-        upper = np.where(inputs.elasticity > 0, upper, lower)
-        declare_flexible_load(model, lower, upper)
+        declare_flexible_load(model, *response_range(case, inputs))
         cones = declare_response_cost(model, inputs.slope, inputs.surplus_at_zero, inputs.step_hours)
         model.subsidy_bill = pyo.Expression(list(range(inputs.steps)), rule=lambda m, t: m.response_cost[t])
         if case.subsidy.step_max_per_mwh is not None:
@@ -116,6 +112,14 @@ class NoSubsidy:
         """Demand as declared, and no subsidies."""
         flexible = values_by_customer(model.flexible_mw, inputs)
         return CustomerDecision(flexible, np.zeros_like(flexible), np.zeros_like(flexible))
+
+
+def response_range(case: AdnoCase, inputs: AdnoInputs) -> tuple[FloatArray, FloatArray]:
+    """Least and largest demand that a subsidy between zero and its limit can bring about, ``[T, J]`` each."""
+    lower = np.clip(inputs.flexible_free_mw, 0, None)
+    reach = inputs.flexible_free_mw + inputs.elasticity * case.subsidy.rate_max_per_mwh
+    upper = np.clip(np.minimum(inputs.flexible_max_mw, reach), lower, None)
+    return lower, np.where(inputs.elasticity > 0, upper, lower)
 
 
 def values_by_customer(variable: Any, inputs: AdnoInputs) -> FloatArray:
