@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from copy import copy
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -26,6 +28,7 @@ from forecasting.sources.entsoe_requests import QUERIES, Collected, EntsoeReques
 from forecasting.sources.plants import Plant, plants_from_settings
 from forecasting.sources.rate_limit import RateLimiter
 from forecasting.sources.redaction import KeyFromEnvironment
+from forecasting.sources.site import SiteInfo
 
 #: The service bans an account for ten minutes beyond this.
 MOST_REQUESTS_PER_MINUTE = 400
@@ -41,8 +44,8 @@ class EntsoeSource:
     ----------
     key_variable: environment variable that holds the security token; read at each request and kept nowhere.
     endpoint: address of the service; ``None`` means ``ENTSOE_ENDPOINT_URL`` or the official one.
-    plants: generation units by the name under which ``wind_power`` is asked: ``{name: {area: DK_1, eic: 45W...}}``, or
-        ``{area: ..., unit: NAME AS PUBLISHED}`` where the code is not known.
+    plants: wind sites by the name under which ``wind_power`` is asked: ``{name: {area: DK_1, eic: 45W..., capacity_mw:
+        400}}``, with ``unit: NAME AS PUBLISHED`` in place of ``eic`` where the code is not known.
     requests_per_minute: pace; at most 400, which is the service's limit.
     connect_timeout_s, read_timeout_s, deadline_s: seconds; the deadline covers one request with its retries.
     availability: rules of publication by series that replace the catalogue's, as ``{"price": "D-1 12:57"}``.
@@ -58,7 +61,7 @@ class EntsoeSource:
         *,
         key_variable: str = "ENTSOE_API_KEY",
         endpoint: str | None = None,
-        plants: Mapping[str, Mapping[str, str]] | None = None,
+        plants: Mapping[str, Mapping[str, Any]] | None = None,
         requests_per_minute: int = 360,
         connect_timeout_s: float = 10.0,
         read_timeout_s: float = 60.0,
@@ -73,6 +76,7 @@ class EntsoeSource:
         self._key = KeyFromEnvironment(key_variable)
         self._plants = plants_from_settings(plants or {})
         self._rules = availability_rules(availability)
+        self._fetched_at: pd.Timestamp | None = None
         policy = RetryPolicy(connect_timeout_s, read_timeout_s, deadline_s)
         limiter = RateLimiter(requests_per_minute)
         self.requests = EntsoeRequests(PoliteSession(self._key, policy=policy, limiter=limiter, endpoint=endpoint))
@@ -98,6 +102,22 @@ class EntsoeSource:
     def availability(self, series: str) -> AvailabilityRule:
         """When values of ``series`` become known."""
         return self._rules[series_spec(series).name]
+
+    def sites(self, zone: str | None = None) -> Sequence[str]:
+        """Names of the plants in ``zone``, or of all."""
+        return [name for name, plant in self._plants.items() if zone in (None, plant.area)]
+
+    def site_info(self, site: str) -> SiteInfo:
+        """Area and capacity of a plant. Raises ``UnknownNameError``."""
+        if site not in self._plants:
+            raise UnknownNameError(unknown("plant", site, self._plants))
+        return SiteInfo(site, self._plants[site].area, self._plants[site].capacity_mw)
+
+    def fetching_at(self, fetched_at: pd.Timestamp) -> EntsoeSource:
+        """The same source, whose every ``read`` is dated ``fetched_at``: for a run of now, not for a replay."""
+        dated = copy(self)
+        dated._fetched_at = fetched_at
+        return dated
 
     def read(
         self,
@@ -136,7 +156,7 @@ class EntsoeSource:
         except SourceUnavailableError as error:
             raise SourceUnavailableError(f"{what}: {error}") from None
         rows = rows[(rows.index >= start) & (rows.index < end)]
-        frame = self._with_availability(rows, series, zone, fetched_at, notes)
+        frame = self._with_availability(rows, series, zone, fetched_at or self._fetched_at, notes)
         if frame["value"].notna().sum() == 0:
             reasons = "; ".join(dict.fromkeys(reason for *_, reason in collected.without_data)) or "nothing published"
             raise NoDataError(f"no data for {what} ({reasons})")

@@ -18,6 +18,7 @@ import pandas as pd
 
 TOKEN = "5ec2e7aa-0000-4bad-cafe-70ken0f0test"
 PAGE = 100
+MARKET_TIME = "Europe/Copenhagen"
 UTC_FORMAT = "%Y-%m-%dT%H:%MZ"
 
 Point = tuple[int, float | str | None]
@@ -81,6 +82,26 @@ def hourly(start: str, values: Sequence[float | str | None], resolution: str = "
 def sparse(start: str, end: str, points: Sequence[Point], resolution: str = "PT60M") -> Block:
     """A block with the points given and none elsewhere."""
     return Block(pd.Timestamp(start, tz="UTC"), pd.Timestamp(end, tz="UTC"), points, resolution)
+
+
+def utc(text: str) -> pd.Timestamp:
+    return pd.Timestamp(text, tz="UTC")
+
+
+def day_block(day: pd.Timestamp, resolution: str = "PT60M", level: float = 0.0) -> Block:
+    """One market day (23, 24 or 25 hours) whose values tell the hour since 2020, so that no two instants share one."""
+    start, end = day.tz_convert("UTC"), (day + pd.DateOffset(days=1)).tz_convert("UTC")
+    step = pd.Timedelta(minutes=15 if resolution == "PT15M" else 60)
+    index = pd.date_range(start, end, freq=step, inclusive="left")
+    return Block(start, end, [(k, level + stamp_value(t)) for k, t in enumerate(index, start=1)], resolution)
+
+
+def stamp_value(t: pd.Timestamp) -> float:
+    return float((t - utc("2020-01-01")) / pd.Timedelta(hours=1))
+
+
+def days(first: str, last: str) -> list[pd.Timestamp]:
+    return list(pd.date_range(first, last, freq="D", tz=MARKET_TIME))
 
 
 def price(zone: str, *blocks: Block, **more: object) -> Published:

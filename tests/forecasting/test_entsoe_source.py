@@ -10,47 +10,31 @@ import pytest
 from entsoe.exceptions import InvalidPSRTypeError, NoMatchingDataError
 from entsoe_server import (
     TOKEN,
-    Block,
     EntsoeServer,
     Fault,
     Published,
     acknowledgement,
+    day_block,
+    days,
     document,
     hourly,
     price,
     running,
     sparse,
+    stamp_value,
+    utc,
 )
 
 from forecasting.errors import DataError, NoDataError, SettingError, SourceUnavailableError, UnknownNameError
 from forecasting.sources.base import COLUMNS, Source
 from forecasting.sources.entsoe import EntsoeSource
+from forecasting.sources.site import SiteInfo
 
 pytestmark = pytest.mark.filterwarnings("ignore::bs4.builder.XMLParsedAsHTMLWarning")
 
 DK_1, DE_LU, AT = "10YDK-1--------W", "10Y1001A1001A82H", "10YAT-APG------L"
 CET = "Europe/Copenhagen"
 GO_LIVE = pd.Timestamp("2025-10-01", tz=CET)
-
-
-def utc(text: str) -> pd.Timestamp:
-    return pd.Timestamp(text, tz="UTC")
-
-
-def day_block(day: pd.Timestamp, resolution: str = "PT60M", level: float = 0.0) -> Block:
-    """One market day (23, 24 or 25 hours) whose values tell the hour since 2020, so that no two instants share one."""
-    start, end = day.tz_convert("UTC"), (day + pd.DateOffset(days=1)).tz_convert("UTC")
-    step = pd.Timedelta(minutes=15 if resolution == "PT15M" else 60)
-    index = pd.date_range(start, end, freq=step, inclusive="left")
-    return Block(start, end, [(k, level + stamp_value(t)) for k, t in enumerate(index, start=1)], resolution)
-
-
-def stamp_value(t: pd.Timestamp) -> float:
-    return float((t - utc("2020-01-01")) / pd.Timedelta(hours=1))
-
-
-def days(first: str, last: str) -> list[pd.Timestamp]:
-    return list(pd.date_range(first, last, freq="D", tz=CET))
 
 
 @pytest.fixture
@@ -63,8 +47,8 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[EntsoeServer]:
 @pytest.fixture
 def source(server: EntsoeServer) -> EntsoeSource:
     plants = {
-        "anholt": {"area": "DK_1", "eic": "45W000000000046I"},
-        "horns_rev": {"area": "DK_1", "unit": "Horns Rev Ø"},
+        "anholt": {"area": "DK_1", "eic": "45W000000000046I", "capacity_mw": 400},
+        "horns_rev": {"area": "DK_1", "unit": "Horns Rev Ø", "capacity_mw": 160},
     }
     return EntsoeSource(endpoint=server.url, plants=plants, deadline_s=1.0)
 
@@ -123,107 +107,6 @@ def test_days_repeated_in_two_answers_agree_or_are_refused(server: EntsoeServer,
     server.published.append(price(DK_1, hourly("2024-05-31T23:00", [1.0])))
     with pytest.raises(DataError, match=r"DK_1, price, .*1 steps are published twice .*2024-05-31T23:00Z as 1 and"):
         source.read("price", "DK_1", utc("2024-05-30T22:00"), utc("2024-06-01T22:00"))
-
-
-@pytest.mark.parametrize(("zone", "code"), [("DE_LU", DE_LU), ("AT", AT)])
-def test_of_two_auctions_the_coupled_one_is_taken(
-    server: EntsoeServer, source: EntsoeSource, zone: str, code: str
-) -> None:
-    both = [
-        price(code, day_block(day, "PT15M", level=1000.0 * (auction - 1)), auction=auction)
-        for day in days("2025-10-28", "2025-10-30")
-        for auction in (2, 1)
-    ]
-    server.published = both
-    start, end = pd.Timestamp("2025-10-29", tz=CET), pd.Timestamp("2025-10-30", tz=CET)
-    asked_for_one = source.read("price", zone, start, end)
-    assert server.asked[0]["classificationSequence_AttributeInstanceComponent.position"] == "1"
-    server.answer = lambda _: document(both, "A44", "7:3")
-    given_both = source.read("price", zone, start, end)
-    for frame in (asked_for_one, given_both):
-        assert len(frame) == 96
-        assert frame["value"].tolist() == [stamp_value(t) for t in frame.index]
-
-
-def test_the_second_auction_alone_is_no_price(server: EntsoeServer, source: EntsoeSource) -> None:
-    only_second = [price(DE_LU, day_block(day, "PT15M"), auction=2) for day in days("2025-10-28", "2025-10-30")]
-    server.answer = lambda _: document(only_second, "A44", "7:3")
-    with pytest.raises(NoDataError, match="no data for DE_LU, price"):
-        source.read("price", "DE_LU", utc("2025-10-29T00:00"), utc("2025-10-30T00:00"))
-
-
-def test_intraday_contracts_and_other_currencies_and_zones_are_no_day_ahead_price(
-    server: EntsoeServer, source: EntsoeSource
-) -> None:
-    day = pd.Timestamp("2024-06-02", tz=CET)
-    interval = (day, day + pd.DateOffset(days=1))
-    server.published = [price(DK_1, day_block(day)), price(DK_1, day_block(day, level=500), agreement="A07")]
-    assert source.read("price", "DK_1", *interval)["value"].iloc[0] == stamp_value(interval[0])
-    server.published = [price(DK_1, day_block(day), currency="DKK")]
-    with pytest.raises(DataError, match="prices are in DKK, not EUR"):
-        source.read("price", "DK_1", *interval)
-    server.answer = lambda _: document([price(AT, day_block(day))], "A44", "7:3")
-    with pytest.raises(DataError, match=f"about {AT}, asked for {DK_1}"):
-        source.read("price", "DK_1", *interval)
-
-
-def test_prices_turn_from_hours_to_quarter_hours_on_delivery_day_2025_10_01(
-    server: EntsoeServer, source: EntsoeSource
-) -> None:
-    server.published = [
-        price(DK_1, day_block(day, "PT60M" if day < GO_LIVE else "PT15M")) for day in days("2025-09-29", "2025-10-02")
-    ]
-    frame = source.read("price", "DK_1", GO_LIVE - pd.DateOffset(days=1), GO_LIVE + pd.DateOffset(days=1))
-    assert (frame.index < GO_LIVE).sum() == 24
-    assert (frame.index >= GO_LIVE).sum() == 96
-    assert frame.index[24] == utc("2025-09-30T22:00")
-    assert frame["value"].tolist() == [stamp_value(t) for t in frame.index]
-
-
-def test_one_answer_with_both_resolutions_gives_the_traded_one(server: EntsoeServer, source: EntsoeSource) -> None:
-    server.published = [
-        price(DK_1, day_block(day, resolution, level=0.0 if (day < GO_LIVE) == (resolution == "PT60M") else 900.0))
-        for day in days("2025-09-29", "2025-10-02")
-        for resolution in ("PT15M", "PT60M")
-    ]
-    frame = source.read("price", "DK_1", GO_LIVE - pd.DateOffset(days=1), GO_LIVE + pd.DateOffset(days=1))
-    assert len(frame) == 24 + 96
-    assert frame["value"].tolist() == [stamp_value(t) for t in frame.index]
-
-
-def test_quarter_hours_before_the_change_count_only_where_they_repeat_the_hour(
-    server: EntsoeServer, source: EntsoeSource
-) -> None:
-    server.published = [price(DK_1, hourly("2024-06-01T00:00", [7, 7, 7, 7, 1, 2, 3, 4], "PT15M"))]
-    frame = source.read("price", "DK_1", utc("2024-06-01T00:00"), utc("2024-06-01T02:00"))
-    assert frame["value"].to_dict() == {utc("2024-06-01T00:00"): 7.0}
-    assert "1 hours before 2025-10-01 have only quarter-hourly prices" in frame.attrs["notes"][0]
-
-
-def test_a_zone_that_stays_hourly_after_the_change_keeps_its_hours(server: EntsoeServer, source: EntsoeSource) -> None:
-    server.published = [price(DK_1, day_block(day)) for day in days("2025-10-10", "2025-10-12")]
-    assert len(source.read("price", "DK_1", utc("2025-10-10T22:00"), utc("2025-10-11T22:00"))) == 24
-
-
-def test_more_than_a_hundred_time_series_are_read_page_by_page(server: EntsoeServer, source: EntsoeSource) -> None:
-    hours = pd.date_range("2024-06-01", "2024-06-11", freq="h", inclusive="left")
-    server.published = [price(DK_1, hourly(f"{t}", [stamp_value(t.tz_localize("UTC"))])) for t in hours]
-    frame = source.read("price", "DK_1", utc("2024-06-01"), utc("2024-06-11"))
-    assert len(frame) == 240
-    assert [asked["offset"] for asked in server.asked] == ["0", "100", "200"]
-
-
-def test_exactly_a_hundred_time_series_and_a_server_that_ignores_the_offset(
-    server: EntsoeServer, source: EntsoeSource
-) -> None:
-    hours = pd.date_range("2024-06-01", periods=100, freq="h")
-    server.published = [price(DK_1, hourly(f"{t}", [1.0])) for t in hours]
-    assert len(source.read("price", "DK_1", utc("2024-06-01"), utc("2024-06-08"))) == 100
-    assert [asked["offset"] for asked in server.asked] == ["0", "100"]
-    same_page = document(server.published, "A44", "7:3")
-    server.answer = lambda _: same_page
-    assert len(source.read("price", "DK_1", utc("2024-06-01"), utc("2024-06-08"))) == 100
-    assert len(server.asked) == 4
 
 
 def test_a_block_that_is_too_long_is_asked_in_halves(server: EntsoeServer, source: EntsoeSource) -> None:
@@ -340,6 +223,14 @@ def test_generation_of_a_plant_is_asked_by_day_and_found_by_code_or_name(
     assert horns_rev["value"].tolist() == [2.0] * 24
 
 
+def test_plants_are_wind_sites_of_their_area(source: EntsoeSource) -> None:
+    assert source.sites("DK_1") == source.sites() == ["anholt", "horns_rev"]
+    assert source.sites("SE_3") == []
+    assert source.site_info("anholt") == SiteInfo("anholt", "DK_1", 400.0)
+    with pytest.raises(UnknownNameError, match="did you mean 'anholt'"):
+        source.site_info("anhold")
+
+
 def test_history_is_available_by_rule(server: EntsoeServer, source: EntsoeSource) -> None:
     day = pd.Timestamp("2024-07-02", tz=CET)
     server.published = [
@@ -367,32 +258,41 @@ def test_what_is_fetched_ahead_of_delivery_is_available_as_fetched(server: Entso
         source.read("price", "DK_1", utc("2024-07-01"), utc("2024-07-02"), fetched_at=pd.Timestamp("2024-07-01"))
 
 
-def test_a_zero_for_a_day_to_come_is_not_a_price(server: EntsoeServer, source: EntsoeSource) -> None:
-    today, tomorrow = days("2024-07-01", "2024-07-02")
-    zeros = Block(tomorrow.tz_convert("UTC"), (tomorrow + pd.DateOffset(days=1)).tz_convert("UTC"), [(1, 0)])
+def test_a_source_dated_to_the_fetch_reads_like_one_told_each_time(server: EntsoeServer, source: EntsoeSource) -> None:
+    server.published = [Published("A69", DK_1, [day_block(d)], psr="B16") for d in days("2024-07-01", "2024-07-02")]
+    interval = (utc("2024-06-30T22:00"), utc("2024-07-02T22:00"))
+    fetched = pd.Timestamp("2024-07-01T11:30", tz=CET)
+    dated = source.fetching_at(fetched).read("solar_forecast", "DK_1", *interval)
+    pd.testing.assert_frame_equal(dated, source.read("solar_forecast", "DK_1", *interval, fetched_at=fetched))
+    by_rule = source.read("solar_forecast", "DK_1", *interval)
+    assert by_rule["available_at"].max() == utc("2024-07-01T16:00")
+    assert str(source.availability("solar_forecast")) == "D-1 18:00"
+
+
+@pytest.mark.parametrize(("first", "last"), [("2024-03-29", "2024-04-02"), ("2024-10-25", "2024-10-29")])
+def test_a_plant_is_whole_across_clock_changes(
+    server: EntsoeServer, source: EntsoeSource, first: str, last: str
+) -> None:
     server.published = [
-        price(DK_1, hourly("2024-06-30T22:00", [0.0] * 12 + [5.0] * 12)),
-        price(DK_1, zeros, curve="A03"),
+        Published("A73", DK_1, [day_block(d)], process="A16", psr="B18", unit_code="45W000000000046I", unit_name="A")
+        for d in days(first, last)
     ]
-    interval = (today, tomorrow + pd.DateOffset(days=1))
-    for clock in ("11:30", "18:30"):
-        fetched = pd.Timestamp(f"2024-07-01T{clock}", tz=CET)
-        frame = source.read("price", "DK_1", *interval, fetched_at=fetched)
-        assert (frame["value"][frame.index < tomorrow] == 0.0).sum() == 12
-        assert frame["value"][frame.index >= tomorrow].isna().all()
-        assert "24 zeros on 2024-07-02 are placeholders" in frame.attrs["notes"][0]
-        with pytest.raises(NoDataError):
-            source.read("price", "DK_1", tomorrow, interval[1], fetched_at=fetched)
+    start, end = pd.Timestamp(first, tz=CET), pd.Timestamp(last, tz=CET)
+    frame = source.read("wind_power", "anholt", start, end)
+    assert frame.index.equals(pd.date_range(start, end, freq="h", inclusive="left").tz_convert("UTC"))
+    assert frame["value"].tolist() == [stamp_value(t) for t in frame.index]
 
 
-def test_a_published_zero_among_other_prices_of_tomorrow_stays(server: EntsoeServer, source: EntsoeSource) -> None:
-    tomorrow = pd.Timestamp("2024-07-02", tz=CET)
-    server.published = [price(DK_1, hourly("2024-07-01T22:00", [30.0] * 11 + [0.0, 0.0] + [25.0] * 11))]
-    interval = (tomorrow, tomorrow + pd.DateOffset(days=1))
-    evening = source.read("price", "DK_1", *interval, fetched_at=pd.Timestamp("2024-07-01T18:30", tz=CET))
-    assert (evening["value"] == 0.0).sum() == 2
-    morning = source.read("price", "DK_1", *interval, fetched_at=pd.Timestamp("2024-07-01T11:30", tz=CET))
-    assert morning["value"].isna().sum() == 2
+def test_the_logs_of_a_whole_read_hold_no_token(
+    server: EntsoeServer, source: EntsoeSource, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("DEBUG")
+    server.faults = [Fault(503)] * 1
+    with pytest.raises(SourceUnavailableError, match="gave no usable answer within 1 s"):
+        source.read("price", "DK_1", utc("2024-06-01"), utc("2024-06-02"))
+    assert {"entsoe.entsoe", "urllib3.connectionpool"} <= {record.name for record in caplog.records}
+    assert server.asked[0]["securityToken"] == TOKEN
+    assert TOKEN not in caplog.text
 
 
 def test_a_refused_request_is_told_with_its_reason_and_not_as_no_data(
@@ -431,6 +331,8 @@ def test_settings_are_checked_when_the_source_is_made() -> None:
         EntsoeSource(requests_per_minute=401)
     with pytest.raises(SettingError, match=r"source\.plants\.a needs 'area' and one of"):
         EntsoeSource(plants={"a": {"area": "DK_1"}})
+    with pytest.raises(SettingError, match=r"source\.plants\.a\.capacity_mw must be a positive number of MW, not '9'"):
+        EntsoeSource(plants={"a": {"area": "DK_1", "eic": "x", "capacity_mw": "9"}})
     with pytest.raises(SettingError, match=r"source\.plants\.a: unknown key 'aera'; did you mean 'area'"):
         EntsoeSource(plants={"a": {"aera": "DK_1"}})
     with pytest.raises(UnknownNameError, match="series"):
