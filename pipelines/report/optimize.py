@@ -23,10 +23,22 @@ from pipelines.report.schedule_sections import (
 )
 from pipelines.report.schedule_view import ScheduleView
 from pipelines.report.tables import frame_table
-from pipelines.report.words import amount, money, number, plain, quantity_name, quantity_unit, sentence
+from pipelines.report.words import MARKET_NAMES, amount, money, number, plain, quantity_name, quantity_unit, sentence
 
-#: Kinds that the sections on dispatch, stores and the network draw by themselves when a market has them.
-SPECIAL_KINDS = ("grid", "gas", "wind", "storage", "bus", "line")
+#: What the sections on dispatch, storage, response and network draw, by the title of the section.
+DRAWN_ELSEWHERE: dict[str, set[tuple[str, str]]] = {
+    "Dispatch": {
+        ("grid", "import_mw"),
+        ("grid", "spot_price_per_mwh"),
+        ("gas", "power_mw"),
+        ("wind", "power_mw"),
+        ("storage", "charge_mw"),
+        ("storage", "discharge_mw"),
+    },
+    "Storage": {("storage", "energy_mwh"), ("storage", "charge_mw"), ("storage", "discharge_mw")},
+    "Subsidies and response": {("customer", "subsidy_per_mwh"), ("customer", "flexible_mw")},
+    "Network": {("bus", "voltage_pu")},
+}
 
 #: Names of first columns that make a further table a convergence record.
 PROGRESS_COLUMNS = ("round", "iteration", "generation", "call", "calls", "step", "seconds")
@@ -47,7 +59,7 @@ def optimize_page(
     """Everything in a schedule of any market model.
 
     A market with a grid connection, stores, a feeder or subsidies gets the sections that the nightly page has for them;
-    every other kind and quantity gets a section and a chart of its own; further tables (convergence, baselines) follow.
+    every other quantity gets a chart in the section of its kind; further tables (convergence, baselines) follow.
     ``baseline`` is the money (party to item to amount) of the plan that this one is compared with.
     Times are shown in ``market_time_zone``; a case without dates counts its hours.
     """
@@ -60,12 +72,8 @@ def optimize_page(
         network_section(view, market_time_zone, feeder, assets, voltage_limits_pu),
     ]
     sections = [section for section in standard if section is not None]
-    shown = {kind for kind in SPECIAL_KINDS if sections and kind in set(schedule.table["kind"])}
-    if any(section.title == "Subsidies and response" for section in sections):
-        shown.add("customer")
-    if not view.supply_mw():
-        shown -= {"grid", "gas", "wind"}
-    sections += kind_sections(view, market_time_zone, shown)
+    drawn = set().union(*(DRAWN_ELSEWHERE[section.title] for section in sections))
+    sections += kind_sections(view, market_time_zone, drawn)
     sections.append(money_section(view))
     if baseline is not None:
         sections.append(baseline_section(schedule, baseline))
@@ -75,7 +83,7 @@ def optimize_page(
     gap = "" if schedule.gap is None else f"gap {schedule.gap:.1e}"
     seconds = number(float(sum(schedule.seconds.values())), 3)
     return Page(
-        title=f"{sentence(plain(schedule.market))}: {schedule.case}",
+        title=f"{MARKET_NAMES.get(schedule.market, sentence(plain(schedule.market)))}: {schedule.case}",
         subtitle=f"variant {plain(schedule.variant)}, method {plain(schedule.method)}, solved by {schedule.solver}",
         status=record["status"],
         reasons=[str(reason) for reason in record.get("reasons", ())],
@@ -90,18 +98,16 @@ def optimize_page(
     )
 
 
-def kind_sections(view: ScheduleView, time_zone: str | None, shown: set[str]) -> list[Section]:
-    """A section per kind that no other section has drawn, a chart per quantity."""
+def kind_sections(view: ScheduleView, time_zone: str | None, drawn: set[tuple[str, str]]) -> list[Section]:
+    """A section per kind, with a chart per quantity that no other section has drawn."""
     axis = view.axis(time_zone)
     pairs = view.schedule.table[["kind", "quantity"]].drop_duplicates()
     sections = []
     room = MOST_CHARTS
     for kind, group in pairs.groupby("kind", sort=False):
-        if kind in shown or room <= 0:
-            continue
         charts = [
             chart
-            for quantity in list(group["quantity"])[:room]
+            for quantity in [q for q in group["quantity"] if (kind, q) not in drawn][:room]
             if (chart := quantity_chart(view, axis, str(kind), str(quantity))) is not None
         ]
         room -= len(charts)

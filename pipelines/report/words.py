@@ -27,6 +27,12 @@ UNIT_ENDINGS: dict[str, str] = {
 }
 
 
+#: Market models as their pages call them.
+MARKET_NAMES: dict[str, str] = {
+    "adno": "Active distribution network",
+    "energy_clearing": "Electricity and heat clearing",
+}
+
 SCORE_NAMES: dict[str, str] = {
     "mae": "MAE",
     "rmae": "rMAE",

@@ -21,6 +21,7 @@ from pipelines.report.charts import (
     forecast_fan,
     lines,
     money_waterfall,
+    scatter,
     time_heatmap,
     tree_layout,
 )
@@ -186,3 +187,12 @@ def test_money_units_and_instants_read_well() -> None:
     assert instant("2024-06-26T09:00:00+00:00", ZONE_TIME) == "26 Jun 2024 11:00 CEST"
     assert instant("yesterday's file", ZONE_TIME) == "yesterday's file"
     assert instant(None, ZONE_TIME) == "n/a"
+
+
+def test_a_scatter_plot_keeps_every_point_and_the_line_of_equality() -> None:
+    x = np.array([1.0, 2.0, 3.0])
+    svg = ElementTree.fromstring(
+        scatter(x, 2 * x, "Forecast against actual", "forecast, MW", "actual, MW", "c", diagonal=True).svg
+    )
+    assert sum(element.tag == "use" and "stroke" not in (element.get("style") or "") for element in svg.iter()) >= 3
+    assert sum("stroke-dasharray" in (element.get("style") or "") for element in svg.iter()) == 1

@@ -60,8 +60,11 @@ def test_a_network_market_gets_the_sections_of_the_nightly_page() -> None:
     page = optimize_page(plan, summary(), feeder=load_feeder("ieee33"), assets=ASSETS, voltage_limits_pu=(0.9, 1.1))
     titles = [section.title for section in page.sections]
     assert titles == [
-        "Dispatch", "Storage", "Subsidies and response", "Network", "Money", "Certificate", "All quantities", "Provenance",
+        "Dispatch", "Storage", "Subsidies and response", "Network", "Wind", "Customer", "Line",
+        "Money", "Certificate", "All quantities", "Provenance",
     ]  # fmt: skip
+    charts = [chart.title for section in page.sections for chart in section.figures]
+    assert {"Available of wind", "Rigid of customer", "Flow of line", "Loss of line"} <= set(charts)
     Document(render(page))
 
 
@@ -135,3 +138,16 @@ def test_a_sweep_lists_failed_jobs_with_their_reason() -> None:
 def test_a_sweep_of_failures_alone_is_still_a_page(y: list[str]) -> None:
     rows = pd.DataFrame({"job": ["0"], "status": ["failed"], "reason": ["killed"], "efficiency": [np.nan]})
     assert "killed" in Document(render(sweep_page(rows, folder="f", x="job", y=y))).text
+
+
+def test_methods_settled_on_the_same_realisations_are_compared() -> None:
+    comparison = pd.DataFrame({"model": ["naive", "lear"], "efficiency": [2.0, 2.1], "profit_mean": [5000.0, np.nan]})
+    page = evaluate_page(
+        summary(efficiency=2.1, regret_mean=0.0),
+        pd.DataFrame({"profit": [1.0, 2.0]}),
+        currency="USD",
+        comparison=comparison,
+    )
+    part = next(item for item in page.sections if item.title == "Comparison")
+    assert [chart.title for chart in part.figures] == ["Efficiency"], "a score that one method lacks is not drawn"
+    assert "lear 2.100" in part.figures[0].description

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipelines.report.charts.axes import TimeAxis, frame, legend_on_top, steps, unit
 from pipelines.report.charts.svg import Chart, canvas
 from pipelines.report.charts.theme import C, series_colour
-from pipelines.report.words import number, plain
+from pipelines.report.words import money, number, plain
 
 FloatArray = NDArray[np.float64]
 
@@ -160,6 +160,6 @@ def response_totals(
         hours = float(axis.edges[1] - axis.edges[0])
         caption = (
             f"Customers take {number(response_mw.sum() * hours)} MWh of flexible demand and are paid "
-            f"{number(paid_per_hour.sum() * hours)} {currency} for it."
+            f"{money(float(paid_per_hour.sum() * hours), currency)} for it."
         )
         return sheet.chart("Response of all customers", caption)

@@ -18,6 +18,7 @@ def time_heatmap(
 ) -> Chart:
     """Values with a row per column of ``values`` (an asset) and a cell per step."""
     cells = values.to_numpy(dtype=float).T
+    cells = np.where(np.abs(cells) < 1e-6 * np.nanmax(np.abs(cells)), 0.0, cells)  # a solver's zero
     low, high = float(np.nanmin(cells)), float(np.nanmax(cells))
     with canvas(100 + min(330, max(9 * cells.shape[0], 15 * min(16, cells.shape[0])))) as sheet:
         ax = sheet.figure.add_subplot()

@@ -89,7 +89,7 @@ def voltage_profile(axis: TimeAxis, voltage_pu: pd.DataFrame, limits_pu: tuple[f
         unit(ax, "voltage, p.u.")
         frame(sheet.figure, left=50, top=legend_on_top(sheet.figure, ax))
         below = int((values[worst] < limits_pu[0] - 1e-6).sum()) if limits_pu else 0
-        caption = f"{axis.step_names[worst]} is the step with the lowest voltage"
+        caption = f"The lowest voltage is at {axis.step_names[worst]}"
         caption += f"; {below} of {len(place)} buses are below the limit." if limits_pu else "."
         return sheet.chart("Voltage along the feeder", caption)
 
@@ -148,7 +148,7 @@ def feeder_map(
         colour_bar(sheet.figure, (0.72, 0.935, 0.26, 0.028), "cividis", low, high, "voltage, p.u.", digits=4)
         at_low = min(voltage_pu, key=lambda b: voltage_pu[b]) if voltage_pu else None
         caption = (
-            f"{when}: buses coloured by voltage, lines as wide as their active power, the square is the substation."
+            f"At {when}: buses coloured by voltage, lines as wide as their active power, the square is the substation."
         )
         if at_low is not None:
             caption += f" Lowest: bus {at_low} with {number(voltage_pu[at_low], 5)} p.u."
