@@ -109,8 +109,8 @@ def solve_exact(
     deadline = start + options.time_limit_s
     compiled = compile_model(model, cones)
     at = LineColumns.of(compiled, block)
-    ranges = FlowRanges.of(compiled, block)
-    bounded = ranges.bounding(compiled)
+    ranges = _ranges_if_known(compiled, block)
+    bounded = ranges.bounding(compiled) if ranges else compiled
     seconds = {"build": time.perf_counter() - start}
     relaxed = None
     if options.cone_oracle == "clarabel":
@@ -120,7 +120,7 @@ def solve_exact(
         engine = _solved(bounded, options, warm_cuts, deadline, relaxed)
         if engine.x is None or not _is_slack(at, engine.x):
             return _finish(compiled, block, engine, engine.x, seconds, start, options, repaired=False)
-    bounded = ranges.with_secants(compiled)
+    bounded = (ranges or FlowRanges.of(compiled, block)).with_secants(compiled)
     engine = _solved(bounded, options, warm_cuts, deadline)
     if engine.x is None:
         return _finish(compiled, block, engine, None, seconds, start, options, repaired=False)
@@ -136,6 +136,14 @@ def solve_exact(
         point = mended
     seconds["repair"] = time.perf_counter() - began
     return _finish(compiled, block, engine, point, seconds, start, options, repaired=True)
+
+
+def _ranges_if_known(compiled: Compiled, block: Any) -> FlowRanges | None:
+    """Flow ranges, or None where something unbounded enters the network; they are indispensable for a repair only."""
+    try:
+        return FlowRanges.of(compiled, block)
+    except SolverError:
+        return None
 
 
 def _solved(

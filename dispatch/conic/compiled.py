@@ -19,7 +19,7 @@ from scipy.sparse import csr_array, vstack
 from dispatch.conic.cones import Cone, NormCone, QuadraticEpigraph, RotatedCone
 from dispatch.conic.quadratic import square_factors
 from dispatch.conic.tangents import ConeRows, ConeSet
-from dispatch.errors import SolverError
+from dispatch.errors import InfeasibleError, SolverError
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -161,6 +161,8 @@ def _standard_form(model: Any, quadratic: Any | None, sets: list[Any]) -> Any:
     try:
         return LinearStandardFormCompiler().write(model, mixed_form=True, set_sense=None)
     except Exception as error:
+        if type(error).__name__ == "InfeasibleConstraintException":
+            raise InfeasibleError(f"no schedule meets all limits: {error}") from error
         if type(error).__name__ in ("InvalidConstraintError", "InvalidExpressionError"):
             raise SolverError(f"{error} Declare convex terms as cones beside the model.") from error
         raise

@@ -53,8 +53,9 @@ class SolverOptions:
 class SolveResult:
     """Outcome of a solve; the values of the incumbent are in the model's variables.
 
-    status: ``optimal`` (gap closed), ``feasible`` (a physical point with a valid bound but an open gap), ``time_limit``, ``interrupted`` or ``stalled`` (best incumbent so far, if
-        ``has_solution``), ``infeasible``, ``unbounded``.
+    status: ``optimal`` (gap closed), ``feasible`` (a physical point with a valid bound but an open gap),
+        ``time_limit``, ``interrupted`` or ``stalled`` (best incumbent so far, if ``has_solution``), ``infeasible``,
+        ``unbounded``.
     objective: value of the incumbent in the model's own sense; NaN if there is none.
     bound: proven bound on the objective (below it for a minimum, above it for a maximum).
     gap: ``|objective - bound| / max(1, |objective|)``.

@@ -52,6 +52,7 @@ class DistFlow:
     feeder: Feeder
     steps: tuple[Step, ...]
     limits: NetworkLimits
+    step_name: str = "step"
 
 
 def declare_distflow(
@@ -61,6 +62,7 @@ def declare_distflow(
     p_net_mw: NetPower,
     q_net_mvar: NetPower,
     limits: NetworkLimits | None = None,
+    step_name: str = "step",
 ) -> list[RotatedCone]:
     """Add the relaxed branch-flow model of a feeder to a block and return its cones.
 
@@ -77,17 +79,18 @@ def declare_distflow(
     p_net_mw, q_net_mvar: net consumption (load plus charging minus generation) at each bus, the root included; numbers
         or affine Pyomo expressions.
     limits: voltage limits and root voltage.
+    step_name: what a step is called in messages, such as ``hour``.
 
     Returns
     -------
     One cone ``P^2 + Q^2 <= l u`` per line and step, to be passed to :func:`dispatch.solver.solve`.
     """
     limits = limits or NetworkLimits()
-    block.distflow = DistFlow(feeder, tuple(steps), limits)
+    block.distflow = DistFlow(feeder, tuple(steps), limits, step_name)
     p_net, q_net = _per_unit(p_net_mw, feeder), _per_unit(q_net_mvar, feeder)
     declare_var_flow(block, feeder, steps)
-    declare_var_current(block, feeder, steps)
-    declare_var_voltage(block, feeder, steps, limits)
+    declare_var_current(block, feeder, steps, step_name)
+    declare_var_voltage(block, feeder, steps, limits, step_name)
     declare_var_import(block, steps)
     declare_eq_power_balance(block, feeder, steps, p_net, q_net)
     declare_eq_voltage_drop(block, feeder, steps)
@@ -103,7 +106,7 @@ def declare_var_flow(block: Any, feeder: Feeder, steps: Sequence[Step]) -> None:
     block.flow_q_pu = pyo.Var(feeder.line_keys, list(steps))
 
 
-def declare_var_current(block: Any, feeder: Feeder, steps: Sequence[Step]) -> None:
+def declare_var_current(block: Any, feeder: Feeder, steps: Sequence[Step], step_name: str = "step") -> None:
     """``current_sq_pu``: squared current of each line, between zero and the square of its limit."""
     top = {
         key: None if math.isinf(amps) else amps**2
@@ -112,11 +115,13 @@ def declare_var_current(block: Any, feeder: Feeder, steps: Sequence[Step]) -> No
     block.current_sq_pu = pyo.Var(feeder.line_keys, list(steps), bounds=lambda _, i, j, t: (0.0, top[i, j]))
     describe(
         block.current_sq_pu,
-        lambda at, by: f"line {at[0]}-{at[1]}, step {at[2]}: squared current over its limit by {by:.4g} p.u.",
+        lambda at, by: f"line {at[0]}-{at[1]}, {step_name} {at[2]}: squared current over its limit by {by:.4g} p.u.",
     )
 
 
-def declare_var_voltage(block: Any, feeder: Feeder, steps: Sequence[Step], limits: NetworkLimits) -> None:
+def declare_var_voltage(
+    block: Any, feeder: Feeder, steps: Sequence[Step], limits: NetworkLimits, step_name: str = "step"
+) -> None:
     """``voltage_sq_pu``: squared voltage of each bus (Shi et al. 2023, Eq. 20); fixed at the root by its bounds.
 
     With ``lindistflow_upper`` the upper limit stays here as well: it is implied and helps the relaxation.
@@ -126,7 +131,7 @@ def declare_var_voltage(block: Any, feeder: Feeder, steps: Sequence[Step], limit
     high = None if limits.max_voltage_pu is None else limits.max_voltage_pu**2
     span = {bus: (root, root) if bus == feeder.root else (low, high) for bus in feeder.bus_ids}
     block.voltage_sq_pu = pyo.Var(feeder.bus_ids, list(steps), bounds=lambda _, i, t: span[i], initialize=root)
-    describe(block.voltage_sq_pu, _voltage_text(limits))
+    describe(block.voltage_sq_pu, _voltage_text(limits, step_name))
 
 
 def declare_var_import(block: Any, steps: Sequence[Step]) -> None:
@@ -186,7 +191,7 @@ def declare_lindistflow_upper(
     block.lossless_p_pu = pyo.Var(feeder.line_keys, list(steps))
     block.lossless_q_pu = pyo.Var(feeder.line_keys, list(steps))
     block.lossless_voltage_sq_pu = pyo.Var(feeder.bus_ids, list(steps), bounds=lambda _, i, t: span[i], initialize=root)
-    describe(block.lossless_voltage_sq_pu, _voltage_text(limits))
+    describe(block.lossless_voltage_sq_pu, _voltage_text(limits, block.distflow.step_name))
     _declare_balance(block, "eq_lossless_p", feeder, steps, p_net, block.lossless_p_pu)
     _declare_balance(block, "eq_lossless_q", feeder, steps, q_net, block.lossless_q_pu)
     w, p, q = block.lossless_voltage_sq_pu, block.lossless_p_pu, block.lossless_q_pu
@@ -202,7 +207,7 @@ def cones_of_lines(block: Any, feeder: Feeder, steps: Sequence[Step]) -> list[Ro
     """``P^2 + Q^2 <= l u_i`` for every line and step (Farivar and Low 2013, relaxed Eq. 3; Shi et al. 2023, Eq. 22)."""
     p, q, current, u = block.flow_p_pu, block.flow_q_pu, block.current_sq_pu, block.voltage_sq_pu
     return [
-        RotatedCone(f"line {i}-{j}, step {t}", p[i, j, t], q[i, j, t], (current[i, j, t], u[i, t]))
+        RotatedCone(f"line {i}-{j}, {t}", p[i, j, t], q[i, j, t], (current[i, j, t], u[i, t]))
         for i, j in feeder.line_keys
         for t in steps
     ]
@@ -257,14 +262,14 @@ def _at(net: NetPower, bus: int, step: Step) -> Affine:
     return net(bus, step)
 
 
-def _voltage_text(limits: NetworkLimits) -> Callable[[tuple[Any, ...], float], str]:
+def _voltage_text(limits: NetworkLimits, step_name: str) -> Callable[[tuple[Any, ...], float], str]:
     low, high = limits.min_voltage_pu, limits.max_voltage_pu
 
     def text(at: tuple[Any, ...], by: float) -> str:
         side, limit = ("below", low) if by < 0 else ("above", high)
         if limit is None:
-            return f"bus {at[0]}, step {at[1]}: squared voltage out of its bounds by {abs(by):.4g} p.u."
+            return f"bus {at[0]}, {step_name} {at[1]}: squared voltage out of its bounds by {abs(by):.4g} p.u."
         miss = abs(limit - math.sqrt(max(limit**2 + by, 0.0)))
-        return f"bus {at[0]}, step {at[1]}: voltage {side} {limit:g} p.u. by {miss:.3f}"
+        return f"bus {at[0]}, {step_name} {at[1]}: voltage {side} {limit:g} p.u. by {miss:.3f}"
 
     return text
