@@ -17,6 +17,7 @@ from dispatch.errors import (
     CertificateError,
     DispatchError,
     InfeasibleError,
+    OptionError,
     SolverError,
     UnboundedError,
 )
@@ -30,6 +31,7 @@ __all__ = [
     "CertificateError",
     "DispatchError",
     "InfeasibleError",
+    "OptionError",
     "Schedule",
     "SolverError",
     "SolverOptions",
@@ -62,7 +64,7 @@ def solve(
 
     Raises
     ------
-    DispatchError
+    OptionError
         If the variant or method is unknown, or ``InfeasibleError``, ``UnboundedError``, ``SolverError`` as they say;
         ``CertificateError`` if a check failed, with every figure.
 
@@ -83,7 +85,7 @@ def solve(
         if word not in choices:
             guess = nearest(word, choices)
             hint = f"did you mean '{guess}'?" if guess else f"choose one of: {', '.join(choices)}"
-            raise DispatchError(f"market {case.market}: no {what} is named '{word}'; {hint}")
+            raise OptionError(f"market {case.market}: no {what} is named '{word}'; {hint}")
     options = options or SolverOptions()
     if solver is not None:
         options = replace(options, solver=solver)

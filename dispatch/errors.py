@@ -24,6 +24,12 @@ class CaseError(DispatchError):
         super().__init__(f"case {case}: {count}\n" + "\n".join(f"  - {fault}" for fault in self.faults))
 
 
+class OptionError(DispatchError):
+    """A market, variant, method or solver option that does not exist; the text names the right ones."""
+
+    exit_code: ClassVar[int] = 2
+
+
 class InfeasibleError(DispatchError):
     """No schedule meets all limits; the text names the rows that conflict, in the user's words."""
 

@@ -8,51 +8,32 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dispatch.schedule import Schedule
 from forecasting.forecast import Forecast
 from forecasting.store import Store
 from pipelines.app import Outcome, Run, command
 from pipelines.stages import fetch as fetching
 from pipelines.stages import plan, predict
-from pipelines.stages.local import LocalArea, local_area
-from pipelines.stages.night import Mode, Night, plan_night
-from pipelines.stages.sources import default_zone, moment, open_source
+from pipelines.stages.local import LocalArea
+from pipelines.stages.night import Mode, Night
+from pipelines.stages.publish import publish_night
+from pipelines.stages.setting import open_setting, training_of
 
 
 def run(run: Run) -> Outcome:
     """One night, from the source to the page."""
     config, outcome = run.config, Outcome()
-    source = open_source(config["source"])
-    zone = config["zone"] or default_zone(source)
-    night = plan_night(
-        zone,
-        moment(config["as_of"], source),
-        source.market_time_zone(zone),
-        str(config["mode"]),
-        int(config["forecast"]["step_minutes"]),
-        source.availability("price"),
-    )
+    setting = open_setting(config)
+    night, store, area = setting.night, setting.store, setting.area
     case = plan.configured_case(config)  # a mistake in the case shows before the work begins
-    store = Store(Path(config["store"]["root"]) / source.name)
-    area = local_area(source, zone, config["local"])
-
-    history = config["history"]
     with run.phases.phase("fetch", f"fetching {night}"):
-        fetched = fetching.fetch(
-            area.source,
-            store,
-            night,
-            history_days=history["train_days"] + history["valid_days"] + history["lookback_days"],
-            lookback_days=history["lookback_days"],
-            local=area.series(),
-        )
+        fetched = setting.fetch()
     for finding in fetched.findings:
         outcome.degrade(finding)
 
     forecasts = _forecast(run, night, store, area, fetched, outcome)
     known = _known(store, night, area)
     with run.phases.phase("dispatch", f"dispatch of {case.name}, solved and certified"):
-        price = forecasts["price"].mean if "price" in forecasts else known["price"]["published"].to_numpy()
+        price = forecasts["price"].mean if "price" in forecasts else known["price"]["actual"].to_numpy()
         tied = plan.tie_to_day(
             case,
             night,
@@ -62,7 +43,8 @@ def run(run: Run) -> Outcome:
             float(config["money"]["case_currency_per_eur"]),
         )
         schedule = plan.solve_case(tied, config, run.seed)
-    _publish(run, night, outcome, forecasts, known, schedule, fetched, area)
+    with run.phases.phase("report", "writing the files and the page"):
+        publish_night(run, night, outcome, forecasts, known, tied, schedule, fetched, area)
     return outcome
 
 
@@ -70,15 +52,8 @@ def _forecast(
     run: Run, night: Night, store: Store, area: LocalArea, fetched: fetching.Fetched, outcome: Outcome
 ) -> dict[str, Forecast]:
     """Every target of the night by name: ``price`` (mornings), ``wind SITE``, ``load``."""
-    config, history = run.config, run.config["history"]
-    training = predict.Training(
-        config["model"],
-        history["train_days"],
-        history["valid_days"],
-        history["lookback_days"],
-        run.seed,
-        run.phases.watched,
-    )
+    config = run.config
+    training = training_of(config, run.seed, progress=run.phases.watched)
     decision = predict.decision_time(night, config["decision_time"])
     artefacts = config["artefacts"]
     forecasts: dict[str, Forecast] = {}
@@ -112,33 +87,17 @@ def _known(store: Store, night: Night, area: LocalArea) -> dict[str, pd.DataFram
         return np.asarray(rows["value"].reindex(index), dtype=np.float64)
 
     tables: dict[str, pd.DataFrame] = {
-        "price": pd.DataFrame({"last week": series("price", night.zone, 7)}, night.index)
+        "price": pd.DataFrame({"last_week": series("price", night.zone, 7)}, night.index)
     }
     if night.mode is Mode.EVENING:
-        tables["price"]["published"] = series("price", night.zone)
+        tables["price"]["actual"] = series("price", night.zone)
     for site in area.sites:
-        tables[f"wind {site}"] = pd.DataFrame({"last week": series("wind_power", site, 7)}, night.index)
-    tables["load"] = pd.DataFrame({"last week": series("load", night.zone, 7)}, night.index)
+        tables[f"wind {site}"] = pd.DataFrame({"last_week": series("wind_power", site, 7)}, night.index)
+    tables["load"] = pd.DataFrame({"last_week": series("load", night.zone, 7)}, night.index)
     operator = series("load_forecast", night.zone)
     if np.isfinite(operator).any():
-        tables["load"]["system operator's forecast"] = operator
+        tables["load"]["iso_forecast"] = operator
     return tables
-
-
-def _publish(
-    run: Run,
-    night: Night,
-    outcome: Outcome,
-    forecasts: dict[str, Forecast],
-    known: dict[str, pd.DataFrame],
-    schedule: Schedule,
-    fetched: fetching.Fetched,
-    area: LocalArea,
-) -> None:
-    from pipelines.stages.publish import publish_night
-
-    with run.phases.phase("report", "writing the files and the page"):
-        publish_night(run, night, outcome, forecasts, known, schedule, fetched, area)
 
 
 main = command("nightly", run)

@@ -12,7 +12,8 @@ import pandas as pd
 from forecasting.errors import NoDataError, UnknownNameError
 from forecasting.forecast import InputOrigin
 from forecasting.market_day import day_start
-from forecasting.quality import DEFAULT_POLICY, Origin, Policy, QualityPolicy, check_series
+from forecasting.quality import check_series
+from forecasting.quality_policy import DEFAULT_POLICY, Origin, Policy, QualityPolicy
 from forecasting.series import SeriesKind, series_spec
 from forecasting.sources.base import Source
 from forecasting.store import Store

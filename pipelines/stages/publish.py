@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from dispatch.case import Case
 from dispatch.schedule import Schedule
 from forecasting.forecast import Forecast
 from pipelines.stages.fetch import Fetched
@@ -68,14 +69,15 @@ def publish_night(
     outcome: Outcome,
     forecasts: Mapping[str, Forecast],
     known: Mapping[str, pd.DataFrame],
+    case: Case,
     schedule: Schedule,
     fetched: Fetched,
     area: LocalArea,
 ) -> None:
     """Write every file of the night but ``summary.json``, and fill the outcome's record."""
-    from dispatch.case_inputs import feeder_of  # noqa: F401
     from pipelines.report.nightly import nightly_page
     from pipelines.report.page import render
+    from pipelines.stages.pages import network_view
 
     outcome.record = {
         "delivery_day": night.delivery_day.isoformat(),
@@ -89,7 +91,15 @@ def publish_night(
         "dispatch": dispatch_record(schedule),
     }
     summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, "seconds": run.phases.seconds}
-    page = nightly_page(forecasts, known, schedule, None, {**summary, **outcome.record}, night.market_time_zone)
+    page = nightly_page(
+        forecasts,
+        known,
+        schedule,
+        summary={**summary, **outcome.record},
+        market_time_zone=night.market_time_zone,
+        links=[("schedule.csv", "schedule.csv"), ("summary.json", "summary.json")],
+        **network_view(case, schedule),
+    )
     folder, rows = run.folder, schedule_rows(schedule)
     folder.frame("forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index())
     folder.frame("schedule.parquet", rows)

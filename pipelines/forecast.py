@@ -1,0 +1,57 @@
+"""``python -m pipelines.forecast``: forecast one delivery day from a saved artefact."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+
+import forecasting
+from pipelines.app import Outcome, Run, command
+from pipelines.errors import ConfigError
+from pipelines.stages import predict
+from pipelines.stages.publish import forecast_record
+from pipelines.stages.setting import open_setting, training_of
+
+
+def run(run: Run) -> Outcome:
+    """Artefact and series in, one table of quantiles and paths out."""
+    config = run.config
+    artefact = forecasting.load(Path(config["artefact"]))
+    config["model"] = {"name": artefact.meta.model, **artefact.meta.settings}
+    config["history"]["lookback_days"] = artefact.meta.history_days
+    setting = open_setting(config)
+    night = setting.night
+    with run.phases.phase("fetch", f"fetching {night}"):
+        fetched = setting.fetch()
+    targets = {target.name: target for target in setting.area.targets(night, fetched.simulated)}
+    name = artefact.meta.target
+    if name not in targets:
+        raise ConfigError(f"the artefact forecasts {name}, which is known in the {night.mode}; use an earlier as_of")
+    target, training = targets[name], training_of(config, run.seed, progress=False)
+    decision = predict.decision_time(night, config["decision_time"])
+    with run.phases.phase("forecast", f"forecast of {name} for {night.delivery_day}"):
+        samples = predict.past_samples(setting.store, target, night, decision, training)
+        trained = predict.Trained(artefact, predict.split(samples, night, training.valid_days)[1], None)
+        made = predict.forecast_places(setting.store, target, night, trained, training, fetched.records)
+        made = predict.with_scenarios(made, trained, target, int(config["forecast"]["scenarios"]), run.seed)
+        run.folder.frame("forecast.parquet", pd.concat([forecast.to_frame() for forecast in made]).reset_index())
+    outcome = Outcome(
+        record={
+            "delivery_day": night.delivery_day.isoformat(),
+            "as_of": night.as_of,
+            "mode": str(night.mode),
+            "inputs": fetched.records,
+            "forecast": forecast_record({forecast.zone: forecast for forecast in made}),
+        }
+    )
+    for finding in fetched.findings:
+        outcome.degrade(finding)
+    outcome.headline = "\n".join(str(forecast) for forecast in made)
+    return outcome
+
+
+main = command("forecast", run)
+
+if __name__ == "__main__":
+    main()

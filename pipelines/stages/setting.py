@@ -1,0 +1,69 @@
+"""The common beginning of every command that forecasts: source, night, store and local area from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from forecasting.sources.base import Source
+from forecasting.store import Store
+from pipelines.stages import fetch
+from pipelines.stages.local import LocalArea, local_area
+from pipelines.stages.night import Night, plan_night
+from pipelines.stages.predict import Training
+from pipelines.stages.sources import default_zone, moment, open_source
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Where a night takes place."""
+
+    night: Night
+    store: Store
+    area: LocalArea
+    history: Mapping[str, int]
+
+    @property
+    def source(self) -> Source:
+        """The source, simulated local series included."""
+        return self.area.source
+
+    def fetch(self) -> fetch.Fetched:
+        """Bring every series up to the night's instant."""
+        return fetch.fetch(
+            self.source,
+            self.store,
+            self.night,
+            history_days=sum(self.history[key] for key in ("train_days", "valid_days", "lookback_days")),
+            lookback_days=self.history["lookback_days"],
+            local=self.area.series(),
+        )
+
+
+def open_setting(config: Mapping[str, Any]) -> Setting:
+    """Read the configuration's source, zone, instant and mode.
+
+    Raises ``ConfigError`` or ``UnknownNameError`` for what does not exist or cannot be.
+    """
+    source = open_source(config["source"])
+    zone = str(config["zone"] or default_zone(source))
+    night = plan_night(
+        zone,
+        moment(config["as_of"], source),
+        source.market_time_zone(zone),
+        str(config["mode"]),
+        int(config["forecast"]["step_minutes"]),
+        source.availability("price"),
+    )
+    store = Store(Path(config["store"]["root"]) / source.name)
+    return Setting(night, store, local_area(source, zone, config["local"]), config["history"])
+
+
+def training_of(config: Mapping[str, Any], seed: int, *, progress: bool) -> Training:
+    """How the configured model is trained."""
+    history = config["history"]
+    return Training(
+        config["model"], history["train_days"], history["valid_days"], history["lookback_days"], seed, progress
+    )
