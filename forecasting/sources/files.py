@@ -145,9 +145,14 @@ class FileSource:
         names = [name for name in series_spec(series).derived_from if self._holds(name, zone)]
         for part in names:
             try:
-                parts.append(self._whole(part, zone))
+                frame = self._whole(part, zone)
             except NoDataError:
                 notes.append(f"{part} is not published for {zone}")
+                continue
+            if parts and not frame["value"].fillna(0.0).any():
+                notes.append(f"{part} of {zone} is zero throughout, so its gaps do not count")
+                continue
+            parts.append(frame)
         if not parts:
             empty = f"{zone} publishes no {series}: its columns {', '.join(names)} are empty"
             raise NoDataError(empty if names else self._nothing(series, zone))

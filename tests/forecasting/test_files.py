@@ -179,6 +179,14 @@ def test_empty_column_means_not_published_and_a_sum_leaves_it_out(tmp_path: Path
         source.read("solar_forecast", "A", *ALL)
 
 
+def test_gaps_of_a_part_that_is_zero_throughout_do_not_spoil_the_sum(tmp_path: Path) -> None:
+    time = pd.date_range("2024-01-01T00:00Z", periods=3, freq="h")
+    pd.DataFrame({"t": time, "on": [1.0, 2.0, 3.0], "off": [0.0, np.nan, 0.0]}).to_csv(tmp_path / "A.csv", index=False)
+    names = {"wind_onshore_forecast": {"column": "on"}, "wind_offshore_forecast": {"column": "off"}}
+    source = FileSource(tmp_path, layout({"column": "t", "zone": "UTC"}, names))
+    assert source.read("wind_forecast", "A", *ALL)["value"].tolist() == [1.0, 2.0, 3.0]
+
+
 def test_every_shipped_layout_is_valid_and_named_like_its_file() -> None:
     found = sorted(LAYOUTS.glob("*.yaml"))
     assert len(found) >= 9
