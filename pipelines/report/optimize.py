@@ -43,6 +43,7 @@ DRAWN_ELSEWHERE: dict[str, set[tuple[str, str]]] = {
 #: Names of first columns that make a further table a convergence record.
 PROGRESS_COLUMNS = ("round", "iteration", "generation", "call", "calls", "step", "seconds")
 MOST_CHARTS = 30
+SMALLEST_DRAWN = 1e-7
 
 
 def optimize_page(
@@ -117,12 +118,17 @@ def kind_sections(view: ScheduleView, time_zone: str | None, drawn: set[tuple[st
 
 
 def quantity_chart(view: ScheduleView, axis: TimeAxis, kind: str, quantity: str) -> Chart | None:
-    """Lines for up to eight assets, a heat map for more; nothing for a quantity that is zero throughout."""
+    """Lines for up to eight assets, a heat map for more and for states; nothing for what is zero but for rounding."""
     table = view.table(kind, quantity)
-    if table is None or not np.nan_to_num(table.to_numpy(dtype=float)).any():
+    if table is None:
+        return None
+    values = np.nan_to_num(table.to_numpy(dtype=float))
+    if np.abs(values).max(initial=0.0) < SMALLEST_DRAWN:
         return None
     unit = quantity_unit(quantity, view.schedule.currency)
-    title = f"{sentence(quantity_name(quantity))} of {plain(kind)}"
+    title = f"{sentence(plain(kind))}: {quantity_name(quantity)}"
+    if not unit and np.isin(values, (0.0, 1.0)).all():
+        return time_heatmap(axis, table, title, "0 no, 1 yes", plain(kind))
     if len(table.columns) > 8:
         return time_heatmap(axis, table, title, unit or quantity_name(quantity), plain(kind))
     return time_lines(axis, table, title, quantity_name(quantity), unit)

@@ -28,7 +28,7 @@ def parks() -> Schedule:
         for asset in range(assets)
         for step in range(24)
     ]
-    rows += [(step, "idle", "park", "unserved_mw", 0.0) for step in range(24)]
+    rows += [(step, "idle", "park", "unserved_mw", 2e-11) for step in range(24)]
     gaps = pd.DataFrame({"round": range(5), "gap": 10.0 ** -np.arange(5.0)})
     return replace(
         schedule(pd.RangeIndex(24)),
@@ -44,8 +44,8 @@ def test_any_market_is_drawn_from_its_tables() -> None:
     page = optimize_page(parks(), summary())
     titles = {section.title: section for section in page.sections}
     park = titles["Park"]
-    assert [chart.title for chart in park.figures] == ["Power of park", "Price of park", "Flexible of park"], (
-        "zeros are not drawn"
+    assert [chart.title for chart in park.figures] == ["Park: power", "Park: price", "Park: flexible"], (
+        "a solver's zero is not drawn"
     )
     assert "USD/MWh" in park.figures[1].caption
     assert [row[1] for row in titles["All quantities"].tables[0].rows] == ["power", "price", "flexible", "unserved"]
@@ -64,7 +64,7 @@ def test_a_network_market_gets_the_sections_of_the_nightly_page() -> None:
         "Money", "Certificate", "All quantities", "Provenance",
     ]  # fmt: skip
     charts = [chart.title for section in page.sections for chart in section.figures]
-    assert {"Available of wind", "Rigid of customer", "Flow of line", "Loss of line"} <= set(charts)
+    assert {"Wind: available", "Customer: rigid", "Line: flow", "Line: loss"} <= set(charts)
     Document(render(page))
 
 
