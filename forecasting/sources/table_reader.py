@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from forecasting.errors import DataError, NoDataError
-from forecasting.sources.layout import NAIVE_LOCAL, TableLayout, TimeLayout
+from forecasting.sources.layout import NAIVE_LOCAL, IssueLayout, TableLayout, TimeLayout
 
 
 def table_path(root: Path, table: TableLayout, zone_word: str) -> Path:
@@ -67,7 +67,7 @@ def read_table(root: Path, table: TableLayout, zone_word: str) -> pd.DataFrame:
         frame = frame[frame[table.zone_column].astype(str) == zone_word]
     time = table.time
     if time.issue is not None:
-        frame = _by_issue(frame, time, path)
+        frame = _by_issue(frame, time, time.issue, path)
     else:
         frame = frame.set_index(to_utc(_stamps(frame, time, path), time, path))
     frame.index = pd.DatetimeIndex(frame.index).as_unit("ns").rename("delivery_utc")
@@ -115,9 +115,7 @@ def pick(frame: pd.DataFrame, column: str | int, path: Path) -> pd.Series:
     return frame[column]
 
 
-def _by_issue(frame: pd.DataFrame, time: TimeLayout, path: Path) -> pd.DataFrame:
-    issue = time.issue
-    assert issue is not None
+def _by_issue(frame: pd.DataFrame, time: TimeLayout, issue: IssueLayout, path: Path) -> pd.DataFrame:
     lead = pick(frame, issue.lead_column, path)
     issued_wall = pd.to_datetime(pick(frame, issue.column, path))
     kept = (lead >= issue.first_lead_h) & (lead <= issue.last_lead_h)
