@@ -18,7 +18,7 @@ FloatArray = NDArray[np.float64]
 #: A unit above this many times the feeder's nominal load was probably given in kW.
 LARGEST_POWER_RATIO = 10.0
 #: A store above this many hours of the feeder's nominal load was probably given in kWh.
-LARGEST_ENERGY_HOURS = 24.0
+LARGEST_ENERGY_HOURS = 12.0
 
 
 def adno_faults(case: AdnoCase) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import difflib
+import math
 import types
 import typing
 from collections.abc import Mapping
@@ -26,21 +27,24 @@ def validate_with_all_faults(model: type[Model], data: Mapping[str, Any]) -> tup
     The model (``None`` if no usable rest is left) and the faults; the model is only fit for use if there are none.
     """
     rest: dict[str, Any] = copy.deepcopy(dict(data))
-    faults: dict[str, None] = {}
+    faults: dict[str, str] = {}
     mended: set[Location] = set()
     for _ in range(20):
         try:
-            return model.model_validate(rest), list(faults)
+            return model.model_validate(rest), list(faults.values())
         except ValidationError as error:
-            progress = False
-            for detail in sorted(error.errors(include_url=False), key=lambda d: str(d["loc"]), reverse=True):
-                location: Location = tuple(detail["loc"])
-                if not (detail["type"] == "missing" and location in mended):
-                    faults[_in_words(model, detail)] = None
-                progress |= _mend(model, rest, location, detail["type"], mended)
-            if not progress:
-                break
-    return None, list(faults)
+            details = error.errors(include_url=False)
+        misspelled = [detail for detail in details if detail["type"] == "extra_forbidden"]
+        progress = False
+        for detail in reversed(misspelled or details):
+            location = _in_data(rest, tuple(detail["loc"]), detail["type"])
+            where = place(location)
+            if where not in faults and location not in mended:
+                faults[where] = f"{where}: {_in_words(model, location, detail)}"
+            progress |= _mend(model, rest, location, detail["type"], mended)
+        if not progress:
+            break
+    return None, list(faults.values())
 
 
 def place(location: Location) -> str:
@@ -57,58 +61,61 @@ def nearest(word: str, choices: typing.Iterable[str]) -> str | None:
     return found[0] if found else None
 
 
-def _in_words(model: type[BaseModel], detail: Any) -> str:
-    location: Location = tuple(detail["loc"])
-    where = place(location)
+def _in_data(rest: Any, location: Location, kind: str) -> Location:
+    """The part of ``location`` that is in the file: pydantic adds the names of types it tried."""
+    owner = rest
+    for depth, part in enumerate(location):
+        held: Any = dict(enumerate(owner)) if isinstance(owner, list) else owner
+        if not isinstance(held, dict) or part not in held:
+            return location if kind == "missing" and depth == len(location) - 1 else location[:depth]
+        owner = held[part]
+    return location
+
+
+def _in_words(model: type[BaseModel], location: Location, detail: Any) -> str:
     if detail["type"] == "extra_forbidden":
         owner = _model_at(model, location[:-1])
         keys = list(owner.model_fields) if owner is not None else []
         guess = nearest(str(location[-1]), keys)
-        return f"{where}: no such key; " + (f"did you mean '{guess}'?" if guess else f"known keys: {', '.join(keys)}")
+        return "no such key; " + (f"did you mean '{guess}'?" if guess else f"known keys: {', '.join(keys)}")
     if detail["type"] == "missing":
-        return f"{where}: missing; give it a value"
+        return "missing; give it a value"
     if detail["type"] == "finite_number":
-        return f"{where}: {detail['input']} is not a finite number; fill the gap by a named rule before making a case"
+        return f"{detail['input']} is not a finite number; fill the gap by a named rule before making a case"
     message = detail["msg"].removeprefix("Value error, ").removeprefix("Input ")
     given = detail.get("input")
     shown = f" (given: {given!r})" if isinstance(given, (int, float, str, bool)) else ""
-    return f"{where}: {message}{shown}"
+    return f"{message}{shown}"
 
 
 def _mend(model: type[BaseModel], rest: dict[str, Any], location: Location, kind: str, mended: set[Location]) -> bool:
     """Take the fault at ``location`` out of ``rest``; true if something was changed."""
-    owner: Any = rest
-    path: list[tuple[Any, int | str]] = []
-    for part in location:
-        held: Any = dict(enumerate(owner)) if isinstance(owner, list) else owner
-        if isinstance(held, dict) and part in held:
-            path.append((owner, part))
-            owner = held[part]
-        else:
-            break
-    if not path:
+    chain: list[Any] = [rest]
+    for part in location[:-1]:
+        chain.append(chain[-1][part])
+    if not location:
         return False
+    owner, key = chain[-1], location[-1]
     if kind == "extra_forbidden":
-        parent, key = path[-1]
         section = _model_at(model, location[:-1])
         guess = nearest(str(key), section.model_fields) if section is not None else None
-        value = parent.pop(key)
-        if guess and guess not in parent:
-            parent[guess] = value
+        value = owner.pop(key)
+        if guess and guess not in owner:
+            owner[guess] = value
         return True
-    for parent, key in reversed(path):
-        if isinstance(parent, list) and isinstance(parent[int(key)], dict):
-            del parent[int(key)]
-            return True
-    parent, key = path[-1]
-    while isinstance(parent, list):
-        path.pop()
-        if not path:
+    if isinstance(owner, list):
+        sound = [v for v in owner if isinstance(v, (int, float)) and math.isfinite(v) and v > 0]
+        if not sound:
             return False
-        parent, key = path[-1]
-    del parent[key]
-    mended.add(tuple(k for _, k in path))
-    return True
+        owner[int(key)] = sound[0]
+        return True
+    for depth in range(len(location) - 1, 0, -1):
+        holder, place_in = chain[depth - 1], location[depth - 1]
+        if isinstance(holder, list) and isinstance(chain[depth], dict):
+            del holder[int(place_in)]
+            return True
+    mended.add(location)
+    return owner.pop(key, None) is not None
 
 
 def _model_at(model: type[BaseModel], location: Location) -> type[BaseModel] | None:

@@ -40,7 +40,7 @@ from dispatch.markets.adno_faithful import LumpSumFollower
 from dispatch.markets.adno_followers import CustomerModel, IndividualResponse, NoSubsidy
 from dispatch.markets.adno_network import NetPower, declare_network
 from dispatch.markets.adno_shiftable import ShiftingResponse
-from dispatch.markets.adno_solution import AdnoSolution, read_solution
+from dispatch.markets.adno_solution import AdnoSolution, on_ac_state, read_solution
 from dispatch.markets.adno_uniform import UniformResponse
 from dispatch.network.feeder import Feeder
 from dispatch.schedule import Schedule
@@ -109,7 +109,7 @@ def solve(
         method=method,
         solver=options.solver,
         currency=case.currency,
-        index=case.index if case.index is not None else pd.RangeIndex(case.steps),
+        index=_utc(case),
         step_hours=case.step_hours,
         table=solution.table(),
         money=solution.money(),
@@ -124,6 +124,12 @@ def solve(
     )
 
 
+def _utc(case: AdnoCase) -> pd.Index:
+    if case.index is None:
+        return pd.RangeIndex(case.steps)
+    return case.index if case.index.tz is None else case.index.tz_convert("UTC")
+
+
 def _solve_built(
     built: AdnoModel, variant: str, options: SolverOptions, warm_cuts: CutPool | None
 ) -> tuple[AdnoSolution, SolveResult, list[str]]:
@@ -135,6 +141,7 @@ def _solve_built(
         _refuse(built, result)
         decision = built.customers.decision(built.model, built.case, built.inputs)
         solution = read_solution(built.model, built.case, built.inputs, built.feeder, decision)
+        solution = on_ac_state(solution) if repaired else solution
         both = [
             np.minimum(solution.charge_mw[s], solution.discharge_mw[s]).max()
             for s, unit in enumerate(built.case.storage)

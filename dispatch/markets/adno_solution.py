@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from dispatch.case_adno import AdnoCase
 from dispatch.case_inputs import AdnoInputs
 from dispatch.markets.adno_followers import CustomerDecision
 from dispatch.network.feeder import Feeder
+from dispatch.network.power_flow import solve_power_flow
 
 FloatArray = NDArray[np.float64]
 
@@ -195,6 +196,37 @@ class AdnoSolution:
             yield f"line{start}-{end}", "line", "flow_mw", self.network.flow_p[:, line] * self.feeder.base_mva
             yield f"line{start}-{end}", "line", "flow_mvar", self.network.flow_q[:, line] * self.feeder.base_mva
             yield f"line{start}-{end}", "line", "loss_mw", loss[:, line]
+
+
+def on_ac_state(solution: AdnoSolution) -> AdnoSolution:
+    """The same set-points with voltages, flows and the exchange at the root taken from their AC power flow.
+
+    For schedules mended by linearised networks, whose last digits are not yet those of an AC state.
+
+    Raises
+    ------
+    SolverError
+        If no AC state carries the set-points.
+    """
+    feeder, network = solution.feeder, solution.case.network
+    if feeder is None or network is None:
+        return solution
+    flow = solve_power_flow(feeder, *solution.net_consumption(), network.root_voltage_pu)
+    state = NetworkState(
+        voltage_sq=flow.voltage_pu**2,
+        flow_p=flow.line_p_mw / feeder.base_mva,
+        flow_q=flow.line_q_mvar / feeder.base_mva,
+        current_sq=flow.current_pu**2,
+    )
+    change = flow.import_mw - (solution.bought_mw - solution.sold_mw)
+    selling = solution.sold_mw > solution.bought_mw
+    return replace(
+        solution,
+        bought_mw=solution.bought_mw + np.where(selling, 0.0, change),
+        sold_mw=solution.sold_mw - np.where(selling, change, 0.0),
+        import_mvar=flow.import_mvar,
+        network=state,
+    )
 
 
 def read_solution(
