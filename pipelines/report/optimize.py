@@ -118,15 +118,15 @@ def kind_sections(view: ScheduleView, time_zone: str | None, drawn: set[tuple[st
 
 
 def quantity_chart(view: ScheduleView, axis: TimeAxis, kind: str, quantity: str) -> Chart | None:
-    """Lines for up to eight assets, a heat map for more and for states; nothing for what is zero but for rounding."""
+    """Lines for up to eight assets, a heat map for more and for states; nothing for one constant or rounding around it."""
     table = view.table(kind, quantity)
     if table is None:
         return None
     values = np.nan_to_num(table.to_numpy(dtype=float))
-    if np.abs(values).max(initial=0.0) < SMALLEST_DRAWN:
+    if np.ptp(values) < SMALLEST_DRAWN:
         return None
     unit = quantity_unit(quantity, view.schedule.currency)
-    title = f"{sentence(plain(kind))}: {quantity_name(quantity)}"
+    title = f"{sentence(plain(kind))}: {quantity_name(quantity)}" + (f", {unit}" if unit else "")
     if not unit and np.isin(values, (0.0, 1.0)).all():
         return time_heatmap(axis, table, title, "0 no, 1 yes", plain(kind))
     if len(table.columns) > 8:

@@ -44,9 +44,11 @@ def test_any_market_is_drawn_from_its_tables() -> None:
     page = optimize_page(parks(), summary())
     titles = {section.title: section for section in page.sections}
     park = titles["Park"]
-    assert [chart.title for chart in park.figures] == ["Park: power", "Park: price", "Park: flexible"], (
-        "a solver's zero is not drawn"
-    )
+    assert [chart.title for chart in park.figures] == [
+        "Park: power, MW",
+        "Park: price, USD/MWh",
+        "Park: flexible, MW",
+    ], "a solver's zero is not drawn"
     assert "USD/MWh" in park.figures[1].caption
     assert [row[1] for row in titles["All quantities"].tables[0].rows] == ["power", "price", "flexible", "unserved"]
     assert [row[3] for row in titles["All quantities"].tables[0].rows] == ["2", "2", "12", "1"]
@@ -64,7 +66,7 @@ def test_a_network_market_gets_the_sections_of_the_nightly_page() -> None:
         "Money", "Certificate", "All quantities", "Provenance",
     ]  # fmt: skip
     charts = [chart.title for section in page.sections for chart in section.figures]
-    assert {"Wind: available", "Customer: rigid", "Line: flow", "Line: loss"} <= set(charts)
+    assert {"Wind: available, MW", "Customer: rigid, MW", "Line: flow, MW", "Line: loss, MW"} <= set(charts)
     Document(render(page))
 
 
