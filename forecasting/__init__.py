@@ -36,7 +36,7 @@ _LAZY: dict[str, str] = {
     "Forecaster": "forecasting.models",
     "FitReport": "forecasting.models",
     "Prediction": "forecasting.models",
-    "backtest": "forecasting.backtest",
+    "backtest": "forecasting.backtesting",
 }
 
 __all__ = [

@@ -1,0 +1,302 @@
+"""Rolling-origin backtests: refit on a stated schedule, predict every day from what was known, resume after a kill."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from joblib import Parallel, delayed
+from numpy.typing import NDArray
+
+from forecasting.backtest_parts import PartStore, Span
+from forecasting.errors import DataError, SettingError
+from forecasting.models.base import Forecaster, Prediction
+from forecasting.samples import DayAheadSamples
+
+#: Called as ``progress(days done, days in all)``.
+Progress = Callable[[int, int], None]
+
+_ONE_DAY = np.timedelta64(1, "D")
+
+
+@runtime_checkable
+class WarmStarting(Protocol):
+    """A forecaster that can take a few optimiser steps on new days in place of a refit."""
+
+    def warm_start_steps(self, samples: DayAheadSamples, steps: int = 2, *, seed: int = 0) -> None:
+        """Take ``steps`` steps on ``samples``, newest day included."""
+
+
+@dataclass(frozen=True)
+class Recalibration:
+    """When a forecaster is refitted during a backtest.
+
+    ``every_days``: days between refits; ``None`` fits once, before the first test day. ``warm_start_steps``: optimiser
+    steps before each other day, for forecasters that offer them, on the newest ``warm_start_days`` known days.
+    ``valid_days``: newest known days that a fit gets for validation in place of training. ``train_days``: training days
+    at most (``None``: all). ``part_days``: days between two saved states.
+    """
+
+    every_days: int | None = None
+    warm_start_steps: int = 0
+    warm_start_days: int = 728
+    valid_days: int = 0
+    train_days: int | None = None
+    part_days: int = 28
+
+    def __post_init__(self) -> None:
+        for name in ("every_days", "warm_start_days", "train_days", "part_days"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise SettingError(f"recalibration: {name} must be at least 1, got {value}")
+        if self.warm_start_steps < 0 or self.valid_days < 0:
+            raise SettingError("recalibration: warm_start_steps and valid_days cannot be negative")
+
+    @staticmethod
+    def parse(text: str | int, **others: Any) -> Recalibration:
+        """From ``never``, ``daily``, ``weekly`` or a number of days."""
+        named = {"never": None, "daily": 1, "weekly": 7}
+        if text in named:
+            return Recalibration(every_days=named[str(text)], **others)
+        try:
+            return Recalibration(every_days=int(text), **others)
+        except ValueError:
+            raise SettingError(f"recalibrate={text}: choose never, daily, weekly or a number of days") from None
+
+    def __str__(self) -> str:
+        refits = {None: "fitted once", 1: "refitted daily"}.get(
+            self.every_days, f"refitted every {self.every_days} days"
+        )
+        return refits + (f", {self.warm_start_steps} warm-start steps a day" if self.warm_start_steps else "")
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestResult:
+    """Predictions of every test row in order of day, and what they cost.
+
+    ``rows`` are the test samples (``y`` included); ``prediction`` has the same order. Seconds are those of the process
+    that did the work, resumed parts included.
+    """
+
+    rows: DayAheadSamples
+    prediction: Prediction
+    refits: int
+    warm_starts: int
+    fit_seconds: float
+    predict_seconds: float
+    parameters: int
+
+
+@dataclass(frozen=True, eq=False)
+class BacktestJob:
+    """One backtest. ``factory`` builds a fresh forecaster; ``zones`` are tested (``None``: all), all zones train."""
+
+    label: str
+    factory: Callable[[], Forecaster]
+    samples: DayAheadSamples
+    first: np.datetime64
+    last: np.datetime64
+    recalibration: Recalibration = field(default_factory=Recalibration)
+    zones: tuple[str, ...] | None = None
+    seed: int = 0
+    parts: Path | None = None
+
+
+def backtest(
+    factory: Callable[[], Forecaster],
+    samples: DayAheadSamples,
+    first: np.datetime64 | str,
+    last: np.datetime64 | str,
+    *,
+    recalibration: Recalibration | None = None,
+    zones: Sequence[str] | None = None,
+    seed: int = 0,
+    parts: Path | None = None,
+    progress: Progress | None = None,
+) -> BacktestResult:
+    """Predict every day in ``[first, last]`` from forecasters trained on what was known at its decision time.
+
+    ``parts`` is a folder in which finished stretches are kept: the same call after a kill goes on from the last one and
+    gives the same result as an uninterrupted run. A changed model, setting, seed or data set starts anew.
+
+    Raises ``DataError`` if no test day lies in the interval or nothing is known before it.
+    """
+    job = BacktestJob(
+        label="backtest",
+        factory=factory,
+        samples=samples,
+        first=np.datetime64(str(first), "D"),
+        last=np.datetime64(str(last), "D"),
+        recalibration=recalibration or Recalibration(),
+        zones=None if zones is None else tuple(zones),
+        seed=seed,
+        parts=parts,
+    )
+    return run_job(job, progress)
+
+
+def backtest_many(
+    jobs: Sequence[BacktestJob], *, workers: int = 1, progress: Callable[[str, BacktestResult], None] | None = None
+) -> dict[str, BacktestResult]:
+    """Run jobs (markets, seeds, windows) on ``workers`` processes; results by label, ``progress`` as each one ends."""
+    if len({job.label for job in jobs}) != len(jobs):
+        raise SettingError("every backtest job needs a label of its own")
+    results: dict[str, BacktestResult] = {}
+    running = Parallel(n_jobs=workers, return_as="generator_unordered")(delayed(_labelled)(job) for job in jobs)
+    for label, result in running:
+        results[label] = result
+        if progress is not None:
+            progress(label, result)
+    return {job.label: results[job.label] for job in jobs}
+
+
+def _labelled(job: BacktestJob) -> tuple[str, BacktestResult]:
+    return job.label, run_job(job)
+
+
+def known_before(samples: DayAheadSamples, day: np.datetime64) -> DayAheadSamples:
+    """Rows of earlier days whose whole target was known at the decision time of ``day``, in order of day.
+
+    A measured target of yesterday is still incomplete when today's decision for tomorrow falls; the history of the row
+    to be predicted shows it as NaN. A date that is incomplete there, in any zone, trains nothing.
+    """
+    asking = samples.select(samples.day == day)
+    incomplete = np.isnan(asking.history[..., 0]).any(axis=(0, 2)) if len(asking) else np.zeros(0, dtype=bool)
+    lags = samples.history_days - np.flatnonzero(incomplete)
+    usable = (samples.day < day) & np.isfinite(samples.y).all(axis=1) & ~np.isin(samples.day, day - lags * _ONE_DAY)
+    rows = np.flatnonzero(usable)
+    return samples.select(rows[np.argsort(samples.day[rows], kind="stable")])
+
+
+def run_job(job: BacktestJob, progress: Progress | None = None) -> BacktestResult:
+    """Run one job in this process; see ``backtest``."""
+    test = _test_rows(job)
+    days = np.unique(test.day)
+    store = PartStore(job.parts, _fingerprint(job)) if job.parts is not None else PartStore(None, "")
+    spans = list(_spans(len(days), job.recalibration))
+    model: Forecaster | None = None
+    for span in spans:
+        if store.has(span):
+            continue
+        rows = test.select((test.day >= days[span.start]) & (test.day <= days[span.stop - 1]))
+        if span.refit:
+            model, cost = _fit(job, days[span.start])
+        else:
+            # A reload at every boundary, also without a kill: optimiser memory does not cross it, so that a resumed
+            # run and an uninterrupted one agree to the last bit.
+            before = spans[span.number - 1]
+            model, cost = job.factory().load_state(store.state(before)), {}
+        part = _predict_span(job, model, rows, span, days)
+        store.save(span, part | cost, model.state())
+        if progress is not None:
+            progress(span.stop, len(days))
+    return _gather(test, store, spans)
+
+
+def _test_rows(job: BacktestJob) -> DayAheadSamples:
+    test = job.samples.between(job.first, job.last)
+    if job.zones is not None:
+        test = test.select(np.isin(test.zone, job.zones))
+    if len(test) == 0:
+        raise DataError(f"{job.label}: no samples of {job.samples.target} from {job.first} to {job.last}")
+    return test.select(np.argsort(test.day, kind="stable"))
+
+
+def _spans(days: int, recalibration: Recalibration) -> Iterator[Span]:
+    """Stretches of test days that are saved together; a refit starts a new one."""
+    every = recalibration.every_days or days
+    number = 0
+    for block in range(0, days, every):
+        end = min(block + every, days)
+        for start in range(block, end, recalibration.part_days):
+            yield Span(number, start, min(start + recalibration.part_days, end), refit=start == block)
+            number += 1
+
+
+def _fit(job: BacktestJob, day: np.datetime64) -> tuple[Forecaster, dict[str, Any]]:
+    known = known_before(job.samples, day)
+    plan = job.recalibration
+    valid = None
+    if plan.valid_days:
+        newest = known.day.max() if len(known) else day
+        valid = known.select(known.day > newest - plan.valid_days * _ONE_DAY)
+        known = known.select(known.day <= newest - plan.valid_days * _ONE_DAY)
+    if plan.train_days is not None and len(known):
+        known = known.select(known.day > known.day.max() - plan.train_days * _ONE_DAY)
+    if len(known) == 0:
+        raise DataError(f"{job.label}: no day before {day} is known; start the test later or add earlier data")
+    model = job.factory()
+    started = time.perf_counter()
+    report = model.fit(known, valid, seed=job.seed)
+    return model, {"fit_seconds": time.perf_counter() - started, "refits": 1, "parameters": report.parameters}
+
+
+def _predict_span(
+    job: BacktestJob, model: Forecaster, rows: DayAheadSamples, span: Span, days: NDArray[np.datetime64]
+) -> dict[str, Any]:
+    plan = job.recalibration
+    warm = plan.warm_start_steps > 0 and isinstance(model, WarmStarting)
+    warm_starts, warm_seconds, predict_seconds = 0, 0.0, 0.0
+    predictions: list[Prediction] = []
+    steps = range(span.start, span.stop) if warm else (span.start,)
+    for position in steps:
+        today = rows.select(rows.day == days[position]) if warm else rows
+        if isinstance(model, WarmStarting) and warm and not (span.refit and position == span.start):
+            started = time.perf_counter()
+            recent = known_before(job.samples, days[position])
+            recent = recent.select(recent.day > recent.day.max() - plan.warm_start_days * _ONE_DAY)
+            model.warm_start_steps(recent, plan.warm_start_steps, seed=job.seed + position)
+            warm_seconds += time.perf_counter() - started
+            warm_starts += 1
+        started = time.perf_counter()
+        predictions.append(model.predict(today))
+        predict_seconds += time.perf_counter() - started
+    return {
+        "mean": np.concatenate([p.mean for p in predictions]),
+        "std": np.concatenate([p.std for p in predictions]),
+        "quantiles": np.concatenate([p.quantiles for p in predictions]),
+        "levels": np.asarray(predictions[0].levels),
+        "warm_starts": warm_starts,
+        "predict_seconds": predict_seconds,
+        "warm_seconds": warm_seconds,
+    }
+
+
+def _gather(test: DayAheadSamples, store: PartStore, spans: Sequence[Span]) -> BacktestResult:
+    parts: list[Mapping[str, Any]] = [store.load(span) for span in spans]
+
+    def stacked(name: str) -> NDArray[np.float64]:
+        return np.concatenate([part[name] for part in parts])
+
+    def total(name: str) -> float:
+        return float(sum(float(part.get(name, 0.0)) for part in parts))
+
+    levels = tuple(float(level) for level in parts[0]["levels"])
+    return BacktestResult(
+        rows=test,
+        prediction=Prediction(stacked("mean"), stacked("std"), stacked("quantiles"), levels),
+        refits=int(total("refits")),
+        warm_starts=int(total("warm_starts")),
+        fit_seconds=total("fit_seconds") + total("warm_seconds"),
+        predict_seconds=total("predict_seconds"),
+        parameters=max(int(part.get("parameters", 0)) for part in parts),
+    )
+
+
+def _fingerprint(job: BacktestJob) -> str:
+    """What a saved part depends on: the model, its settings, the schedule, the seed and every value of the samples."""
+    model = job.factory()
+    digest = hashlib.sha256()
+    about = [model.name, model.settings(), str(job.first), str(job.last), vars(job.recalibration), job.zones, job.seed]
+    digest.update(json.dumps(about, sort_keys=True, default=str).encode())
+    for name in ("history", "future", "y"):
+        digest.update(np.ascontiguousarray(getattr(job.samples, name)).tobytes())
+    digest.update(np.ascontiguousarray(job.samples.day.astype(np.int64)).tobytes())
+    digest.update("|".join(job.samples.zone.tolist()).encode())
+    return digest.hexdigest()[:16]
