@@ -167,6 +167,12 @@ def _result(
     tie_width = 0.0 if tie_width is not None and tie_width <= 1e-6 * max(1.0, abs(objective)) else tie_width
     messages = (*level.messages, *outcome.messages, *worst.remarks)
     responses = [best_response(follower) for follower in problem.followers]
+    messages += tuple(
+        f"follower {each.follower.name} has an optimum only on the edge of the leader's decision: it was examined within "
+        f"{each.box:g} times its response"
+        for each in responses
+        if each.box is not None
+    )
     certificate = certify(problem, responses, duals, linearised, gap, ratio, tie_width, messages)
     ended = time.perf_counter()
     return BilevelResult(

@@ -19,16 +19,19 @@ from dispatch.stackelberg.relaxation import highs_program
 #: A dual above this, relative to the largest one or to 1, keeps its row binding in every optimal response. A smaller one
 #: counts as zero, so that a decision within rounding of a tie is treated as a tie.
 POSITIVE_DUAL = 1e-6
+#: Room given to each row, relative to its size: the response at hand meets the rows only up to rounding.
+ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class OptimalFace:
     """``low <= A y <= high``: the responses ``y`` (all followers stacked) that are optimal at the present decision.
 
-    variables: Pyomo variable of each of the n entries of y.
+    variables: Pyomo variable of each of the n entries of y; at: the response at hand, (n,).
     """
 
     variables: tuple[Any, ...]
+    at: FloatArray
     A: sparse.csr_array
     low: FloatArray
     high: FloatArray
@@ -72,9 +75,13 @@ def optimal_face(kkts: Sequence[KKTBlock]) -> OptimalFace:
         level, used = (form.Q @ y)[curved], form.G @ y
         limit = np.maximum(form.h - form.K @ p, used)
         equal = form.f - form.L @ p
-        blocks.append(sparse.vstack([form.G, form.E, form.Q[curved]]))
-        lows.append(np.concatenate([np.where(binding, used, -np.inf), equal, level]))
-        highs.append(np.concatenate([np.where(binding, used, limit), equal, level]))
+        rows = sparse.vstack([form.G, form.E, form.Q[curved]])
+        low = np.concatenate([np.where(binding, used, -np.inf), equal, level])
+        high = np.concatenate([np.where(binding, used, limit), equal, level])
+        blocks.append(rows)
+        lows.append(low - ROUNDING * np.maximum(1.0, np.abs(low)))
+        highs.append(high + ROUNDING * np.maximum(1.0, np.abs(high)))
     variables = tuple(variable for kkt in kkts for variable in kkt.form.x)
     A = sparse.csr_array(sparse.block_diag(blocks, format="csr"))
-    return OptimalFace(variables, A, np.concatenate(lows), np.concatenate(highs))
+    at = np.array([pyo.value(variable) for variable in variables])
+    return OptimalFace(variables, at, A, np.concatenate(lows), np.concatenate(highs))

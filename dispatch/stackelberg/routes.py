@@ -24,6 +24,10 @@ from dispatch.stackelberg.single_level import SingleLevel
 ENLARGEMENTS, FACTOR = 3, 10.0
 #: Relative change of the objective that counts as a better answer after an enlargement.
 BETTER = 1e-6
+#: Statuses of a solver that ran out of time; what it has found by then counts.
+STOPPED = ("time_limit", "interrupted", "stalled")
+#: A solver's bound at or beyond this is its infinity.
+NO_BOUND = 1e15
 
 
 @dataclass
@@ -99,8 +103,8 @@ class Route:
         if self.cones:
             raise BilevelError("reformulation 'kkt_indicator' does not take cones; use kkt_sos1 or kkt_bigm")
         status, point, bound = solve_with_indicators(self.level.compiled, self.level.pairs, self.options)
-        if point is None:
-            self._refuse(status)
+        if point is None or not _is_verdict(status, bound):
+            return self._second_verdict(status)
         return self._polished(Outcome("kkt_indicator", status, point, self.level.compiled.value(point), bound), None)
 
     def _declare_sets(self, block: Any) -> None:
@@ -126,11 +130,21 @@ class Route:
             )
         finally:
             level.block.del_component(level.block.complementarity)
-        if not np.isfinite(result.objective):
-            self._refuse(result.status)
+        if not np.isfinite(result.objective) or not _is_verdict(result.status, result.bound):
+            return self._second_verdict(result.status)
         point = np.array([variable.value or 0.0 for variable in level.compiled.variables], dtype=float)
         outcome = Outcome(name, result.status, point, result.objective, result.bound)
         return outcome if self.cones else self._polished(outcome, bounds)
+
+    def _second_verdict(self, status: str) -> Outcome:
+        """Solvers may confuse infeasible with unbounded: the branching tells the two apart, or finds the answer."""
+        if self.cones or status in STOPPED:
+            self._refuse(status)
+        outcome = self.branch()
+        outcome.messages.append(
+            f"{self.solver} ended with {status}; solved by branching on the complementarity instead"
+        )
+        return outcome
 
     def _polished(self, outcome: Outcome, bounds: list[PairBounds] | None) -> Outcome:
         assert outcome.point is not None
@@ -172,6 +186,10 @@ class Route:
         if status == "unbounded":
             raise UnboundedError("the leader's objective can improve without limit; bound the leader's variables")
         raise SolverError(f"no answer was found: {status}; allow more time or try another reformulation")
+
+
+def _is_verdict(status: str, bound: float) -> bool:
+    return abs(bound) < NO_BOUND and (status == "optimal" or status in STOPPED)
 
 
 def _all_big_m(block: Any, level: SingleLevel, bounds: list[PairBounds]) -> None:
