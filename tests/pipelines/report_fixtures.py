@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -146,6 +147,7 @@ def summary(**changes: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache
 def night_page(
     day: str = "2024-06-27", minutes: int = 60, *, zone: str = "DK_1", simulated: bool = False, **changes: Any
 ) -> Any:

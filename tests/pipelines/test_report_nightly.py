@@ -100,9 +100,7 @@ def test_a_market_without_a_feeder_has_no_network_section() -> None:
     render(page)
 
 
-@pytest.mark.parametrize(
-    ("day", "minutes"), [("2024-03-31", 60), ("2024-10-27", 60), ("2025-10-01", 15), ("2024-10-27", 15)]
-)
+@pytest.mark.parametrize(("day", "minutes"), [("2024-03-31", 60), ("2024-10-27", 15)])
 def test_days_of_any_length_are_drawn_without_a_gap(day: str, minutes: int) -> None:
     page = night_page(day, minutes)
     assert sum(len(item.figures) for item in page.sections) == 13
