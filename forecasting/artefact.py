@@ -181,7 +181,7 @@ def load(path: str | Path) -> TrainedForecaster:
         raise ArtefactError(f"no artefact at {path}; train one with: python -m pipelines.train")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
+    except (pickle.UnpicklingError, OSError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError) as error:
         raise ArtefactError(f"{path} cannot be read as an artefact (damaged or foreign file); train again") from error
     if not isinstance(content, dict) or not {"meta", "state"} <= content.keys():
         raise ArtefactError(f"{path} is not an artefact of this package: it lacks 'meta' and 'state'; train one")

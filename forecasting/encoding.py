@@ -167,8 +167,8 @@ class SampleEncoder:
         """Center and scale ``[1 + C + F]`` of one zone; a driver that is also published ahead shares its scale."""
         layout = self.fitted_layout()
         history = torch.from_numpy(rows.history[:, -2:])  # the newest day may be known in part only
-        future = torch.from_numpy(rows.future)[..., : len(layout.futures)].reshape(-1, len(layout.futures))
-        drivers = history[..., 1 : 1 + len(layout.drivers)].reshape(-1, len(layout.drivers))
+        future = torch.from_numpy(rows.future)[..., : len(layout.futures)].flatten(0, 1)
+        drivers = history[..., 1 : 1 + len(layout.drivers)].flatten(0, 2)
         parts = [self.scaler.fit(target)]
         other = MeanVarianceScaler()
         center_d, scale_d = other.fit(drivers)

@@ -15,8 +15,9 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint, TQDMProgressBar
+from pytorch_lightning.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from torch import Tensor, nn
+from tqdm import tqdm  # type: ignore[import-untyped]
 
 from forecasting.encoding import Batch
 from forecasting.training_settings import TrainingSettings
@@ -114,8 +115,9 @@ class ForecastModule(pl.LightningModule):
 class AverageAndBest(Callback):
     """Keeps the moving average of the weights, validates with it, and remembers the best in memory."""
 
-    def __init__(self, decay: float, batches: TensorBatches) -> None:
+    def __init__(self, decay: float, batches: TensorBatches, seed: int) -> None:
         self.decay = decay
+        self.seed = seed
         self.batches = batches
         self.average: list[Tensor] = []
         self.best: list[Tensor] = []
@@ -130,11 +132,21 @@ class AverageAndBest(Callback):
         restored = self.average
         self.average = [w.to(pl_module.device) for w in restored] if restored else [w.clone() for w in weights]
         self._started = time.perf_counter()
+        self._place(trainer, pl_module)  # a resumed fit enters its first interval without on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._place(trainer, pl_module)
+
+    def _place(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         self.batches.first = trainer.global_step * trainer.world_size + trainer.global_rank
         self.batches.stride = trainer.world_size
         self.batches.data = Batch(*(tensor.to(pl_module.device) for tensor in self.batches.data))
+
+    def on_train_batch_start(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        # Dropout follows from seed and step alone, so that an interruption leaves no trace.
+        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step * trainer.world_size + trainer.global_rank)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -177,6 +189,31 @@ class AverageAndBest(Callback):
             setattr(self, name, value)
 
 
+class StepsBar(Callback):
+    """One progress bar over all optimiser steps, with the newest losses."""
+
+    def __init__(self, steps: int) -> None:
+        self.steps = steps
+        self._bar: tqdm | None = None
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        self._bar = tqdm(total=self.steps, initial=trainer.global_step, unit="step", desc="training", leave=True)
+
+    def on_train_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if self._bar is not None:
+            self._bar.update()
+
+    def on_validation_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(valid_loss=f"{float(trainer.callback_metrics['valid_loss']):.4f}")
+
+    def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+
 def _weights(module: nn.Module) -> list[Tensor]:
     return [parameter.detach() for parameter in module.parameters()]
 
@@ -213,16 +250,18 @@ def train_network(
     started = time.perf_counter()
     interval = max(1, settings.steps // settings.checks)
     batches = TensorBatches(train, settings.batch_size, interval, seed)
-    keeper = AverageAndBest(settings.average_decay, batches)
+    keeper = AverageAndBest(settings.average_decay, batches, seed)
     callbacks: list[Callback] = [keeper]
     if valid is not None and settings.patience:
         callbacks.append(EarlyStopping("valid_loss", patience=settings.patience, min_delta=0.0))
     if checkpoint is not None:
         callbacks.append(
-            ModelCheckpoint(checkpoint.parent, checkpoint.stem, save_top_k=1, enable_version_counter=False)
+            ModelCheckpoint(
+                checkpoint.parent, checkpoint.stem, save_on_train_epoch_end=True, enable_version_counter=False
+            )
         )
     if progress:
-        callbacks.append(TQDMProgressBar(refresh_rate=max(1, interval // 20)))
+        callbacks.append(StepsBar(settings.steps))
     module = ForecastModule(network, loss, settings)
     with _quiet(progress), torch.random.fork_rng():
         torch.manual_seed(seed)
@@ -237,7 +276,7 @@ def train_network(
             callbacks=callbacks,
             logger=False,
             enable_checkpointing=checkpoint is not None,
-            enable_progress_bar=progress,
+            enable_progress_bar=False,
             enable_model_summary=False,
             num_sanity_val_steps=0,
         )

@@ -97,7 +97,8 @@ class JohnsonSUHead(Head):
     def _domain(self, raw: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         spread = softplus(raw[..., 1] + _UNIT) + _FLOOR
         tail = softplus(raw[..., 2] + _UNIT) + 0.5
-        return raw[..., 0], spread, tail, raw[..., 3]
+        # A skewness without limit overflows the sinh of the quantile function.
+        return raw[..., 0], spread, tail, 10.0 * torch.tanh(raw[..., 3] / 10.0)
 
     def loss(self, raw: Tensor, target: Tensor) -> Tensor:
         location, spread, tail, skew = self._domain(raw)
