@@ -18,6 +18,8 @@ FloatArray = npt.NDArray[np.float64]
 #: (``0 <= P <= 0``), on which an interior-point method loses digits; most of them go in a pass or two.
 REDUCTION_PASSES = 6
 BOUND_TOLERANCE = 1e-9
+#: Relative cone violation that a point without free columns may have.
+CONE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +50,8 @@ def solve_continuous(
     constant = float(compiled.cost @ x) + compiled.offset
     cost = compiled.cost[free]
     if not free.size:
+        if (compiled.cones.violation(x) > CONE_TOLERANCE).any():
+            return OracleAnswer("infeasible", nothing, np.inf, np.inf)
         return OracleAnswer("optimal", x, constant, constant)
     A, b, cones = _clarabel_rows(compiled, lower, upper, live_rows, x, free)
     settings = clarabel.DefaultSettings()

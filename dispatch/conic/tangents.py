@@ -127,7 +127,7 @@ class ConeSet:
         body = np.add.reduceat(z**2, starts) - head**2
         last = z[starts + self.sizes - 1]
         flow = np.maximum((body - last**2) / 4.0, 0.0)
-        missed = flow - (head**2 - last**2) / 4.0
+        missed = flow - (head + last) * (head - last) / 4.0
         norm = np.sqrt(np.maximum(body, 0.0))
         return np.where(self.rotated, missed / np.maximum(flow, SCALE_FLOOR), (norm - head) / np.maximum(norm, 1.0))
 

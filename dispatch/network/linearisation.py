@@ -2,7 +2,8 @@
 
 Each pass replays the schedule's net loads through the AC power flow, replaces every line's cone by the tangent plane of
 ``l = (P^2 + Q^2) / u`` there, as an equality, and solves the continuous rest. At a fixed point the plane touches the
-solution itself, so the branch-flow equations hold exactly.
+solution itself, so the branch-flow equations hold exactly. The plane may pass below zero current on the way, so that
+limit is left out until then.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ FREE_PASSES = 5
 PASSES = 30
 #: Largest ``|l u - P^2 - Q^2|``, p.u., of a point taken as physical.
 PHYSICAL_TOLERANCE = 1e-7
+#: Relative gain of the objective below which a physical point is not pursued further.
+GAIN_TOLERANCE = 1e-6
 
 
 def physical_point(compiled: Compiled, block: Any, x: FloatArray, time_limit_s: float) -> FloatArray | None:
@@ -43,11 +46,13 @@ def physical_point(compiled: Compiled, block: Any, x: FloatArray, time_limit_s: 
         lower=np.where(compiled.integer, whole, compiled.lower),
         upper=np.where(compiled.integer, whole, compiled.upper),
     )
-    reach = np.inf
+    smooth.lower[at.current] = -np.inf
+    best: FloatArray | None = None
+    reach, least = np.inf, np.inf
     for count in range(PASSES):
         state = _replayed(block.distflow, at, x)
         if state is None:
-            return None
+            return best
         lower, upper = smooth.lower.copy(), smooth.upper.copy()
         for columns, flow in ((at.p, state[0]), (at.q, state[1])):
             lower[columns], upper[columns] = flow - reach, flow + reach
@@ -56,16 +61,20 @@ def physical_point(compiled: Compiled, block: Any, x: FloatArray, time_limit_s: 
         answer = solve_continuous(smooth.with_rows(planes, zeros, zeros), lower, upper, time_limit_s / PASSES + 1.0)
         if answer.status != "optimal":
             if not np.isfinite(reach):
-                return None
+                return best
             reach *= 4.0
             continue
         moved = max(float(np.abs(answer.x[at.p] - state[0]).max()), float(np.abs(answer.x[at.q] - state[1]).max()))
         x = answer.x
         if np.abs(at.gap(x)).max() <= PHYSICAL_TOLERANCE:
-            return x
+            gained = least - answer.value
+            if gained > 0:
+                best, least = x, answer.value
+            if not gained > GAIN_TOLERANCE * max(1.0, abs(least)):
+                return best
         if count >= FREE_PASSES:
             reach = min(reach, moved) / 2.0
-    return None
+    return best
 
 
 def _replayed(network: DistFlow, at: LineColumns, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray] | None:
