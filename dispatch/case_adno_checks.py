@@ -44,7 +44,7 @@ def adno_faults(case: AdnoCase) -> list[str]:
         return faults
     inputs = adno_inputs(case)
     faults += _demand_faults(case, inputs)
-    return faults or list(_supply_faults(case, inputs, feeder))
+    return faults or list(supply_faults(case, inputs, feeder, np.zeros_like(inputs.rigid_mw)))
 
 
 def _length_faults(case: AdnoCase) -> Iterator[str]:
@@ -171,8 +171,9 @@ def _demand_faults(case: AdnoCase, inputs: AdnoInputs) -> Iterator[str]:
             )
 
 
-def _supply_faults(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder | None) -> Iterator[str]:
-    least = inputs.rigid_mw.sum(axis=1) + np.clip(inputs.flexible_free_mw, 0, None).sum(axis=1)
+def supply_faults(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder | None, flexible_mw: FloatArray) -> Iterator[str]:
+    """Steps in which rigid and ``flexible_mw`` ``[T, J]`` demand cannot be served, with the numbers that say so."""
+    least = (inputs.rigid_mw + flexible_mw).sum(axis=1)
     gas = sum(u.power_max_mw for u in case.gas)
     stores = sum(u.discharge_max_mw for u in case.storage)
     wind = inputs.wind_mw.sum(axis=0)
@@ -184,17 +185,17 @@ def _supply_faults(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder | None) ->
                 f"{gas:.3f} + storage {stores:.3f} + wind {wind[t]:.3f} = {most[t]:.3f} MW"
             )
     if feeder is not None and case.network is not None:
-        yield from _voltage_faults(case, inputs, feeder)
+        yield from _voltage_faults(case, inputs, feeder, flexible_mw)
 
 
-def _voltage_faults(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder) -> Iterator[str]:
+def _voltage_faults(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder, flexible_mw: FloatArray) -> Iterator[str]:
     """Steps whose voltage stays too low although every local unit gives all it has.
 
     Without losses and with all local units at full output the voltage is an upper bound on what any schedule reaches
     (losses only lower it), so that a fault here is certain.
     """
     assert case.network is not None
-    p, q = net_consumption(case, inputs, feeder, np.clip(inputs.flexible_free_mw, 0, None))
+    p, q = net_consumption(inputs, feeder, flexible_mw)
     for gas in case.gas:
         p[:, feeder.position[gas.bus]] -= gas.power_max_mw
     for store in case.storage:
@@ -207,15 +208,14 @@ def _voltage_faults(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder) -> Itera
     lowest = np.sqrt(np.clip(squared, 0, None))
     for t in np.flatnonzero((lowest < case.network.voltage_min_pu - 1e-9).any(axis=1)):
         b = int(np.argmin(lowest[t]))
+        load = (inputs.rigid_mw + flexible_mw)[t].sum()
         yield (
-            f"step {t}: load of {inputs.rigid_mw[t].sum():.3f} MW cannot be served: with every local unit at full output "
-            f"the voltage at bus {feeder.bus_ids[b]} is at most {lowest[t, b]:.4f} p.u., below {case.network.voltage_min_pu:g}"
+            f"step {t}: load of {load:.3f} MW cannot be served: with every local unit at full output the voltage at bus "
+            f"{feeder.bus_ids[b]} is at most {lowest[t, b]:.4f} p.u., below {case.network.voltage_min_pu:g}"
         )
 
 
-def net_consumption(
-    case: AdnoCase, inputs: AdnoInputs, feeder: Feeder, flexible_mw: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def net_consumption(inputs: AdnoInputs, feeder: Feeder, flexible_mw: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Customers' active and reactive demand by bus, ``[T, bus]``, at a given flexible demand ``[T, J]``."""
     p = np.zeros((inputs.steps, len(feeder.buses)))
     q = np.zeros_like(p)

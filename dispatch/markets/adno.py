@@ -31,10 +31,12 @@ from dispatch.assets.generator import declare_generator
 from dispatch.assets.storage import declare_storage, needs_binaries
 from dispatch.assets.wind import declare_wind
 from dispatch.case_adno import AdnoCase
+from dispatch.case_adno_checks import supply_faults
 from dispatch.case_inputs import AdnoInputs, adno_inputs, feeder_of
 from dispatch.conic.cones import Cone, RotatedCone
 from dispatch.errors import InfeasibleError, SolverError, UnboundedError
 from dispatch.exactness import solve_exact
+from dispatch.infeasibility import MOST_ROWS, describe, explain
 from dispatch.markets.adno_certificate import certify_adno
 from dispatch.markets.adno_faithful import LumpSumFollower
 from dispatch.markets.adno_followers import CustomerModel, IndividualResponse, NoSubsidy
@@ -174,7 +176,13 @@ def _refuse(built: AdnoModel, result: SolveResult) -> None:
         return
     name = built.case.name
     if result.status == "infeasible":
-        raise InfeasibleError(f"case {name}: no schedule meets all limits")
+        free = np.clip(built.inputs.flexible_free_mw, 0, None)
+        certain = tuple(supply_faults(built.case, built.inputs, built.feeder, free))
+        rows = certain or explain(built.model, built.cones)
+        listed = [f"  - {row}" for row in rows[:MOST_ROWS]]
+        raise InfeasibleError(
+            "\n".join([f"case {name}: no schedule meets all limits; the nearest would miss", *listed])
+        )
     if result.status == "unbounded":
         raise UnboundedError(f"case {name}: profit can grow without limit; bound import and export")
     raise SolverError(f"case {name}: no schedule found ({result.status}: {result.message}); allow more time")
@@ -228,6 +236,7 @@ def declare_grid(model: Any, case: AdnoCase, inputs: AdnoInputs) -> None:
     sell_limit = min(most_made, case.export.max_mw or most_made) if case.export.allowed else 0.0
     model.bought_mw = pyo.Var(times, bounds=(0, buy_limit))
     model.sold_mw = pyo.Var(times, bounds=(0, sell_limit))
+    describe(model.bought_mw, lambda at, by: _exchange_text(at[0], by, buy_limit))
     model.exchange = pyo.Constraint(
         times, rule=lambda m, t: m.network.import_mw[t] - m.bought_mw[t] + m.sold_mw[t] == 0.0
     )
@@ -239,6 +248,12 @@ def declare_grid(model: Any, case: AdnoCase, inputs: AdnoInputs) -> None:
         )
     model.purchase_cost = pyo.Expression(times, rule=lambda m, t: dt * spot[t] * m.bought_mw[t])
     model.sale_income = pyo.Expression(times, rule=lambda m, t: dt * (spot[t] - case.export.fee_per_mwh) * m.sold_mw[t])
+
+
+def _exchange_text(step: int, by: float, limit: float) -> str:
+    if by < 0:
+        return f"grid, step {step}: {-by:.4f} MW of surplus with nowhere to go; allow export or curtailment"
+    return f"grid, step {step}: import above its limit of {limit:g} MW by {by:.4f} MW"
 
 
 def declare_profit(model: Any, inputs: AdnoInputs) -> None:

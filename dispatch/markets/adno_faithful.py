@@ -50,7 +50,8 @@ class LumpSumFollower:
         """Add demand, lump sums, the moving limits, and the optimality conditions where prices differ."""
         steps, customers = list(range(inputs.steps)), list(range(len(inputs.customer_ids)))
         constant, slope = limit_line(case, inputs)
-        top, most = inputs.flexible_max_mw, inputs.lump_sum_max
+        top = inputs.flexible_max_mw
+        most = useful_lump_sum(inputs, constant, slope)
         declare_flexible_load(model, np.zeros_like(top), top)
         model.lump_sum = pyo.Var(customers, steps, bounds=lambda _, j, t: (0, float(most[t, j])))
         model.flexible_limit = pyo.Var(customers, steps, bounds=lambda _, j, t: (0, float(top[t, j])))
@@ -58,7 +59,7 @@ class LumpSumFollower:
             customers,
             steps,
             rule=lambda m, j, t: (
-                m.flexible_limit[j, t] <= float(constant[t, j]) + float(slope[t, j]) * m.lump_sum[j, t]
+                m.flexible_limit[j, t] == float(constant[t, j]) + float(slope[t, j]) * m.lump_sum[j, t]
             ),
         )
         model.within_limit = pyo.Constraint(
@@ -129,6 +130,14 @@ def limit_line(case: AdnoCase, inputs: AdnoInputs) -> tuple[FloatArray, FloatArr
     if case.subsidy.elasticity_anchor == "paper":
         return inputs.flexible_max_mw - inputs.lump_sum_max * slope, slope
     return np.clip(inputs.flexible_free_mw, 0, None), slope
+
+
+def useful_lump_sum(inputs: AdnoInputs, constant: FloatArray, slope: FloatArray) -> FloatArray:
+    """Largest lump sum that still widens the limit, ``[T, J]``: beyond it the operator would pay for nothing."""
+    room = np.clip(inputs.flexible_max_mw - constant, 0, None)
+    enough = np.divide(room, slope, out=np.zeros_like(slope), where=slope > 0)
+    useful: FloatArray = np.minimum(inputs.lump_sum_max, enough)
+    return useful
 
 
 def declare_pro_rata(model: Any, inputs: AdnoInputs) -> None:

@@ -86,7 +86,7 @@ def declare_network(model: Any, case: AdnoCase, inputs: AdnoInputs, feeder: Feed
 def over_voltage_possible(case: AdnoCase, inputs: AdnoInputs, feeder: Feeder) -> bool:
     """Whether full local generation at the least load could lift any bus above its limit, losses left out."""
     assert case.network is not None
-    p, q = net_consumption(case, inputs, feeder, np.zeros_like(inputs.rigid_mw))
+    p, q = net_consumption(inputs, feeder, np.zeros_like(inputs.rigid_mw))
     for gas in case.gas:
         p[:, feeder.position[gas.bus]] -= gas.power_max_mw
     for store in case.storage:

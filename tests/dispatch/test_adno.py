@@ -8,7 +8,7 @@ import pytest
 
 import dispatch
 from dispatch.case_adno import AdnoCase
-from adno_cases import one_hour, responsive_customer
+from tests.dispatch.adno_cases import one_hour, responsive_customer
 
 
 def test_one_customer_is_subsidised_to_half_the_margin() -> None:
