@@ -72,11 +72,11 @@ class ComplementarityBranching:
                 break
             parent_bound, bounds = plunge or heapq.heappop(open_nodes)[::2]
             plunge = None
-            if parent_bound >= best - limits.gap * max(1.0, abs(best)):
+            if parent_bound >= _cutoff(best, limits.gap):
                 continue
             nodes += 1
             answer = self._solve_node(bounds)
-            if answer.status == "infeasible" or answer.value >= best - limits.gap * max(1.0, abs(best)):
+            if answer.status == "infeasible" or answer.value >= _cutoff(best, limits.gap):
                 continue
             choice = self._branching_choice(answer, bounds)
             if choice is None:
@@ -91,7 +91,7 @@ class ComplementarityBranching:
             heapq.heappush(open_nodes, (answer.value, next(counter), (*bounds, second)))
         remaining = [node[0] for node in open_nodes] + ([plunge[0]] if plunge else [])
         bound = min([best, *remaining])
-        if remaining and bound < best - limits.gap * max(1.0, abs(best)):
+        if remaining and bound < _cutoff(best, limits.gap):
             value = best if incumbent is not None else np.nan
             return BranchingAnswer("limit", value, bound, incumbent, nodes)
         if incumbent is None:
@@ -148,6 +148,11 @@ class ComplementarityBranching:
         exact += [(int(k), float(np.round(answer.point[k])), float(np.round(answer.point[k]))) for k in self.integers]
         polished = self._solve_node((*bounds, *exact))
         return polished if polished.status == "optimal" else answer
+
+
+def _cutoff(best: float, gap: float) -> float:
+    """Value from which on a node cannot improve the best one by more than the gap; infinite while there is none."""
+    return best - gap * max(1.0, abs(best)) if np.isfinite(best) else np.inf
 
 
 def refuse_unbounded(answer: BranchingAnswer, what: str) -> None:

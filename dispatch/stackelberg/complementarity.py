@@ -27,7 +27,6 @@ class PairBounds:
     slack, dual: (r,) largest slack and dual of each inequality; 0 says that the row is always, or never, binding;
         infinite where no rule applies, or where strong duality makes a bound needless.
     slack_rule, dual_rule: the rule behind each bound, in words.
-    proved: (r,) False where the dual's bound is a claim that could be neither proved nor refuted.
     equality: (s, 2) limits of the equality duals, infinite unless claimed; no pair needs them.
     """
 
@@ -35,7 +34,6 @@ class PairBounds:
     dual: FloatArray
     slack_rule: tuple[str, ...]
     dual_rule: tuple[str, ...]
-    proved: tuple[bool, ...]
     equality: FloatArray
 
     def enlarged(self, factor: float, rows: list[int]) -> PairBounds:

@@ -127,8 +127,8 @@ class _Prover:
         for row in kkt.paired:
             if not np.isfinite(dual.value[row]):
                 self._by_search(dual, row, dual_at[row], slack_at[row])
-        proved = self._settle_claims(form, dual, claims)
-        return PairBounds(slack.value, dual.value, tuple(slack.rule), tuple(dual.rule), proved, equality_dual)
+        self._remark_on_claims(form, dual, claims)
+        return PairBounds(slack.value, dual.value, tuple(slack.rule), tuple(dual.rule), equality_dual)
 
     def _trust(
         self, kkt: KKTBlock, claims: Claims, dual: _Record, dual_at: NDArray[np.int64], equality_dual: FloatArray
@@ -237,18 +237,19 @@ class _Prover:
         cost[column] = sign
         self.relaxation.set_cost(cost)
 
-    def _settle_claims(self, form: FollowerForm, dual: _Record, claims: Claims) -> tuple[bool, ...]:
-        proved = [True] * len(dual.value)
+    def _remark_on_claims(self, form: FollowerForm, dual: _Record, claims: Claims) -> None:
         for row, claim in claims.inequalities.items() if not claims.trusted else ():
-            if not np.isfinite(dual.value[row]):
-                dual.tighten(row, claim, "claimed by the user, unproved")
-                proved[row] = False
-            elif dual.value[row] > claim * (1 + SAFETY):
+            name, value = form.inequalities[row].name, dual.value[row]
+            if not np.isfinite(value):
                 self.remarks.append(
-                    f"follower {form.name}: the dual of {form.inequalities[row].name} can reach {dual.value[row]:.6g}, "
-                    f"above the claimed bound {claim:g}; the larger one is used ({dual.rule[row]})"
+                    f"follower {form.name}: the claimed bound {claim:g} on the dual of {name} could not be proved and is "
+                    "not used"
                 )
-        return tuple(proved)
+            elif value > claim * (1 + SAFETY):
+                self.remarks.append(
+                    f"follower {form.name}: the dual of {name} can reach {value:.6g}, above the claimed bound {claim:g}; "
+                    f"the larger one is used ({dual.rule[row]})"
+                )
 
 
 def parallel_rows(form: FollowerForm) -> list[list[int]]:

@@ -27,8 +27,9 @@ class Follower:
     objective: the follower's Objective; by default the one active objective on the block.
     dual_bounds: by constraint or bounded variable (a whole indexed component may be given): the largest dual of an
         inequality; for an equality the largest absolute shadow price, or the range ``(low, high)`` of the shadow price
-        (change of the minimised objective per unit of right-hand side). Claims are checked, not trusted, unless
-        ``dual_bounds_proof`` says why they hold and the problem is too large to prove bounds row by row.
+        (change of the minimised objective per unit of right-hand side). A claim is used
+        only with ``dual_bounds_proof`` and where the problem is too large to prove bounds row by row; elsewhere it is
+        compared with what is proved.
     dual_bounds_proof: the argument behind ``dual_bounds`` ("clipping lemma: trade prices lie in [0, 80]").
     name: how reports call it; by default the block's name.
     """

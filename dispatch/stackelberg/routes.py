@@ -22,8 +22,6 @@ from dispatch.stackelberg.single_level import SingleLevel
 
 #: How often bounds on duals are enlarged, and by what factor, before the answer is refused.
 ENLARGEMENTS, FACTOR = 3, 10.0
-#: Relative change of the objective that counts as a better answer after an enlargement.
-BETTER = 1e-6
 #: Statuses of a solver that ran out of time; what it has found by then counts.
 STOPPED = ("time_limit", "interrupted", "stalled")
 #: A solver's bound at or beyond this is its infinity.
@@ -71,24 +69,15 @@ class Route:
     def big_m(self, bounds: list[PairBounds]) -> Outcome:
         """Binaries with bounded big-M; a dual at its bound enlarges the bound and solves again, then is an error."""
         messages: list[str] = []
-        previous = np.nan
-        for attempt in range(ENLARGEMENTS + 1):
+        for _ in range(ENLARGEMENTS + 1):
             outcome = self._run("kkt_bigm", lambda b, current=bounds: _all_big_m(b, self.level, current), bounds)
             outcome.pair_bounds = bounds
             at_bound = self._rows_at_bound(outcome, bounds)
-            unproved = [[r for r, proved in enumerate(each.proved) if not proved] for each in bounds]
-            better = attempt == 0 or not abs(outcome.value - previous) <= BETTER * max(1.0, abs(outcome.value))
-            if not any(at_bound) and not (any(unproved) and better):
+            if not any(at_bound):
                 outcome.messages = messages + outcome.messages
-                if any(unproved):
-                    outcome.messages.append(
-                        f"the objective does not change when the unproved dual bounds are {FACTOR:g} times as large"
-                    )
                 return outcome
-            previous = outcome.value
-            rows = [sorted({*first, *second}) for first, second in zip(at_bound, unproved, strict=True)]
-            messages += self._enlarged_messages(rows, bounds, at_bound)
-            bounds = [each.enlarged(FACTOR, chosen) for each, chosen in zip(bounds, rows, strict=True)]
+            messages += self._enlarged_messages(at_bound, bounds)
+            bounds = [each.enlarged(FACTOR, rows) for each, rows in zip(bounds, at_bound, strict=True)]
         raise BilevelError(
             f"bounds on duals were enlarged {ENLARGEMENTS} times and the answer still depends on them: "
             f"{'; '.join(messages[-3:])}. Use reformulation='branching', or SCIP with 'kkt_sos1'"
@@ -166,15 +155,12 @@ class Route:
             found.append([int(r) for r in np.flatnonzero((mu > RATIO_LIMIT * used) & (used > 0) & (mu > 1e-7))])
         return found
 
-    def _enlarged_messages(
-        self, rows: list[list[int]], bounds: list[PairBounds], at_bound: list[list[int]]
-    ) -> Iterable[str]:
-        for kkt, each, chosen, tight in zip(self.level.kkts, bounds, rows, at_bound, strict=True):
+    def _enlarged_messages(self, rows: list[list[int]], bounds: list[PairBounds]) -> Iterable[str]:
+        for kkt, each, chosen in zip(self.level.kkts, bounds, rows, strict=True):
             for r in chosen:
-                why = "was reached" if r in tight else f"is {each.dual_rule[r]}"
                 yield (
-                    f"follower {kkt.form.name}: the bound {each.dual[r]:g} on the dual of "
-                    f"{kkt.form.inequalities[r].name} {why}; solved again with {FACTOR * each.dual[r]:g}"
+                    f"follower {kkt.form.name}: the bound {each.dual[r]:g} on the dual of {kkt.form.inequalities[r].name} "
+                    f"({each.dual_rule[r]}) was reached; solved again with {FACTOR * each.dual[r]:g}"
                 )
 
     def _refuse(self, status: str) -> NoReturn:

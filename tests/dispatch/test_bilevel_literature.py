@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pyomo.environ as pyo
 import pytest
-from bilevel_cases import Case, as_problem
 
 from dispatch.bilevel import BilevelError, BilevelProblem, Follower, solve
+from tests.dispatch.bilevel_cases import Case, as_problem
 
 NAMES = [
     "bard_falk_1982_ex1",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from bilevel_cases import Case, as_problem, enumerate_active_sets
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dispatch.bilevel import BilevelError, BilevelOptions, solve
 from dispatch.errors import InfeasibleError
+from tests.dispatch.bilevel_cases import Case, as_problem, enumerate_active_sets
 
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 
