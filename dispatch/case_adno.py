@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
 from dispatch.case import Case, CaseModel
+from dispatch.case_storage import Battery
 from dispatch.errors import CaseError
 
 NonNegative = Annotated[float, Field(ge=0)]
@@ -73,19 +74,8 @@ class GasUnit(Unit):
     initial_power_mw: NonNegative = 0.0
 
 
-class Storage(Unit):
+class Storage(Unit, Battery):
     """A battery (Shi et al. 2023, Eqs. 9-10, with the efficiency, wear and end condition that the paper leaves out)."""
-
-    energy_min_mwh: NonNegative = 0.0
-    energy_max_mwh: Positive
-    energy_start_mwh: NonNegative
-    energy_end: Literal["equal", "at_least", "free"] = "equal"
-    charge_max_mw: NonNegative
-    discharge_max_mw: NonNegative
-    charge_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.95
-    discharge_efficiency: Annotated[float, Field(gt=0, le=1)] = 0.95
-    self_discharge_per_hour: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    wear_per_mwh: NonNegative = 0.0
 
 
 class WindFarm(Unit):

@@ -8,6 +8,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.case import Case
 from dispatch.case_adno import AdnoCase, FeederCustomers, Network
 from dispatch.network.feeder import Branch, Bus, Feeder, load_feeder
 
@@ -79,7 +80,7 @@ def adno_inputs(case: AdnoCase) -> AdnoInputs:
     return _listed_customers(case, spot, wind_mw)
 
 
-def hours_of_day(case: AdnoCase) -> NDArray[np.int64]:
+def hours_of_day(case: Case) -> NDArray[np.int64]:
     """Hour of the day of each step, ``[T]``: local where the index has a time zone other than UTC."""
     if case.index is not None:
         hours: NDArray[np.int64] = np.asarray(case.index.hour, dtype=np.int64)

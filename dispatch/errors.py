@@ -48,3 +48,7 @@ class SolverError(DispatchError):
 
 class CertificateError(DispatchError):
     """A schedule that failed its certificate; it is never published."""
+
+
+class CaseWarning(UserWarning):
+    """A case that can be used, but whose answer may not be what its author expects; the text says why."""
