@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from forecasting.errors import DataError
+from forecasting.quantile_function import probability_of
 
 FloatArray = NDArray[np.float64]
 
@@ -168,24 +169,9 @@ def winkler_score(y: ArrayLike, lower: ArrayLike, upper: ArrayLike, coverage: fl
 
 
 def pit_from_quantiles(y: ArrayLike, quantiles: ArrayLike, levels: Sequence[float]) -> FloatArray:
-    """Probability integral transform of every element, in (0, 1), by linear interpolation between quantiles.
-
-    Beyond the outer quantiles the value is the middle of the remaining probability.
-    """
-    truth, values, alphas = _checked_quantiles(y, quantiles, levels)
-    flat_y, flat_q = truth.reshape(-1), values.reshape(-1, len(alphas))
-    if (np.diff(flat_q, axis=1) < 0).any():
-        raise DataError("cannot compute the PIT: quantiles cross")
-    below = (flat_q < flat_y[:, None]).sum(axis=1)
-    lower, upper = np.clip(below - 1, 0, None), np.clip(below, None, len(alphas) - 1)
-    rows = np.arange(len(flat_y))
-    width = flat_q[rows, upper] - flat_q[rows, lower]
-    share = np.divide(flat_y - flat_q[rows, lower], width, out=np.zeros_like(width), where=width > 0)
-    inside = alphas[lower] + share * (alphas[upper] - alphas[lower])
-    pit = np.where(
-        flat_y < flat_q[:, 0], alphas[0] / 2.0, np.where(below == len(alphas), (1 + alphas[-1]) / 2.0, inside)
-    )
-    return np.asarray(pit.reshape(truth.shape), dtype=np.float64)
+    """Probability integral transform of every element, in (0, 1): linear between quantiles, exponential tails."""
+    truth, values, _ = _checked_quantiles(y, quantiles, levels)
+    return probability_of(truth, values, levels)
 
 
 def energy_score(y: ArrayLike, paths: ArrayLike) -> float:

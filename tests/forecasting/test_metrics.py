@@ -81,10 +81,15 @@ def test_winkler_is_the_width_plus_ten_or_twenty_times_the_miss() -> None:
     assert metrics.winkler_score([2.0, 4.0], [1.0, 1.0], [3.0, 3.0], coverage=0.8) == pytest.approx((2 + 12) / 2)
 
 
-def test_pit_interpolates_between_quantiles_and_halves_the_tails() -> None:
-    y = np.array([0.0, 1.0, 2.0, 3.0, 5.0])
+def test_pit_interpolates_between_quantiles_and_has_exponential_tails() -> None:
+    y = np.array([-1.0, 1.0, 2.0, 3.0, 5.0])
     quantiles = np.broadcast_to([1.0, 3.0], (5, 2))
-    assert metrics.pit_from_quantiles(y, quantiles, (0.2, 0.6)) == pytest.approx([0.1, 0.2, 0.4, 0.6, 0.8])
+    # lower tail through (1, .2) and (3, .6): .2 * (.2 / .6) at -1; upper through 1 - (.8, .4): .4 * (.4 / .8) left at 5
+    assert metrics.pit_from_quantiles(y, quantiles, (0.2, 0.6)) == pytest.approx([1 / 15, 0.2, 0.4, 0.6, 0.8])
+
+
+def test_pit_of_a_value_on_several_equal_quantiles_is_the_middle_of_their_levels() -> None:
+    assert metrics.pit_from_quantiles([0.0], [[0.0, 0.0, 4.0]], (0.2, 0.4, 0.8)) == pytest.approx([0.3])
 
 
 def test_pit_of_the_true_distribution_is_uniform() -> None:
