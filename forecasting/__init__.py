@@ -24,11 +24,14 @@ from forecasting.forecast import Forecast, InputOrigin, InputRecord
 from forecasting.samples import DayAheadSamples
 
 if TYPE_CHECKING:
-    from forecasting.artefact import TrainedForecaster, load, save
+    from forecasting.artefact import TrainedForecaster, load, load_source_encoder, save
+    from forecasting.embedding import SourceEncoder
     from forecasting.models import FitReport, Forecaster, Prediction, available, create
 
 _LAZY: dict[str, str] = {
     "load": "forecasting.artefact",
+    "load_source_encoder": "forecasting.artefact",
+    "SourceEncoder": "forecasting.embedding",
     "save": "forecasting.artefact",
     "TrainedForecaster": "forecasting.artefact",
     "available": "forecasting.models",
@@ -52,12 +55,14 @@ __all__ = [
     "NoDataError",
     "Prediction",
     "SettingError",
+    "SourceEncoder",
     "SourceUnavailableError",
     "TrainedForecaster",
     "UnknownNameError",
     "available",
     "create",
     "load",
+    "load_source_encoder",
     "save",
 ]
 

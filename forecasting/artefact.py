@@ -19,6 +19,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from forecasting.embedding import SourceEncoder
 from forecasting.errors import ArtefactError, DataError, ForecastingError
 from forecasting.forecast import Forecast, InputRecord
 from forecasting.market_day import delivery_index, slot_positions
@@ -128,14 +129,16 @@ class TrainedForecaster:
 
 def save(
     path: str | Path,
-    model: Forecaster,
+    model: Forecaster | SourceEncoder,
     trained_on: DayAheadSamples,
     *,
     seed: int,
     newest_available_at: pd.Timestamp | None = None,
     config: Mapping[str, Any] | None = None,
 ) -> ArtefactMeta:
-    """Write ``model`` and what it was trained on as one file; the old file stays whole until the new one is complete.
+    """Write ``model`` (or a source encoder) and what it was trained on as one file.
+
+    The old file stays whole until the new one is complete.
 
     ``config`` is the configuration to remember by its hash; by default the model's settings.
     """
@@ -177,6 +180,27 @@ def load(path: str | Path) -> TrainedForecaster:
     Example: ``forecasting.load("price.pt").predict(samples).quantiles``.
     """
     path = Path(path)
+    meta, state = _read(path)
+    try:
+        model = create(meta["model"], **meta["settings"]).load_state(state)
+    except ArtefactError:
+        raise
+    except ForecastingError as error:
+        raise ArtefactError(f"{path} was written by another version ({error}); train the model again") from error
+    return TrainedForecaster(model, _meta_from(meta), path)
+
+
+def load_source_encoder(path: str | Path) -> SourceEncoder:
+    """Read a source encoder that :func:`save` wrote; raises ``ArtefactError`` as :func:`load` does."""
+    path = Path(path)
+    meta, state = _read(path)
+    if meta["model"] != SourceEncoder.name:
+        raise ArtefactError(f"{path} holds a {meta['model']}, not a source encoder; read it with forecasting.load")
+    return SourceEncoder(**meta["settings"]).load_state(state)
+
+
+def _read(path: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Description and tensors of a file whose format and fingerprint are right."""
     if not path.is_file():
         raise ArtefactError(f"no artefact at {path}; train one with: python -m pipelines.train")
     try:
@@ -192,13 +216,7 @@ def load(path: str | Path) -> TrainedForecaster:
     written = meta.pop("fingerprint", None)
     if written != _fingerprint(meta, state):
         raise ArtefactError(f"{path} does not match its fingerprint (changed or damaged); restore it or train again")
-    try:
-        model = create(meta["model"], **meta["settings"]).load_state(state)
-    except ArtefactError:
-        raise
-    except ForecastingError as error:
-        raise ArtefactError(f"{path} was written by another version ({error}); train the model again") from error
-    return TrainedForecaster(model, _meta_from({**meta, "fingerprint": written}), path)
+    return {**meta, "fingerprint": written}, state
 
 
 def package_version() -> str:

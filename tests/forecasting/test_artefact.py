@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import forecasting
-from forecasting.artefact import load, save
+from forecasting.artefact import load, load_source_encoder, save
+from forecasting.embedding import SourceEncoder
 from forecasting.errors import ArtefactError, DataError
 from forecasting.forecast import InputOrigin, InputRecord
 from forecasting.models import create
@@ -115,6 +116,19 @@ def test_code_in_a_file_is_not_executed(tmp_path: Path) -> None:
     with pytest.raises(ArtefactError):
         load(tmp_path / "bomb.pt")
     assert not marker.exists()
+
+
+def test_a_source_encoder_is_saved_and_loaded_by_its_own_name(artefact: Path, tmp_path: Path) -> None:
+    samples = make_samples(30, zones=("A", "B"))
+    encoder = SourceEncoder(segment_days=2, size=4, bank=2, width=4, highways=1, steps=2, segments_per_source=2)
+    encoder.fit(samples)
+    save(tmp_path / "encoder.pt", encoder, samples, seed=0)
+    again = load_source_encoder(tmp_path / "encoder.pt")
+    assert np.array_equal(again.embed(samples)[0], encoder.embed(samples)[0])
+    with pytest.raises(ArtefactError, match="not a source encoder"):
+        load_source_encoder(artefact)
+    with pytest.raises(ArtefactError, match="source_encoder"):
+        load(tmp_path / "encoder.pt")
 
 
 def test_an_interrupted_save_leaves_the_old_file_whole(artefact: Path, monkeypatch: pytest.MonkeyPatch) -> None:
