@@ -17,7 +17,7 @@ IntArray = npt.NDArray[np.int64]
 SCALE_FLOOR = 1e-3
 
 #: Stands for the length of a zero vector, so that its tangent reads ``bound >= 0``.
-TINY = 1e-200
+TINY = 1e-100
 
 #: Least second factor of a rotated cone at a tangent point.
 SMALLEST_FACTOR = 1e-9

@@ -19,11 +19,10 @@ from dispatch.network.distflow import NetworkLimits, declare_distflow
 from dispatch.network.feeder import random_feeder
 from dispatch.solver import NormCone, QuadraticEpigraph, RotatedCone, SolverOptions, solve
 
-TIGHT = {"gap": 1e-7}
 ENGINES = [
-    SolverOptions(**TIGHT),
-    SolverOptions(cone_oracle="none", **TIGHT),
-    SolverOptions(solver="scip", **TIGHT),
+    SolverOptions(gap=1e-7),
+    SolverOptions(cone_oracle="none", gap=1e-7),
+    SolverOptions(solver="scip", gap=1e-7),
 ]
 every_engine = pytest.mark.parametrize("options", ENGINES, ids=["clarabel", "linear", "scip"])
 
@@ -35,7 +34,8 @@ def test_knapsack(options: SolverOptions) -> None:
     m.room = pyo.Constraint(expr=5 * m.take[0] + 4 * m.take[1] + 6 * m.take[2] + 3 * m.take[3] <= 10)
     m.value = pyo.Objective(expr=10 * m.take[0] + 40 * m.take[1] + 30 * m.take[2] + 50 * m.take[3], sense=pyo.maximize)
     result = solve(m, options=options)
-    assert (result.status, result.objective) == ("optimal", pytest.approx(90.0))
+    assert result.status == "optimal"
+    assert result.objective == pytest.approx(90.0)
     assert [pyo.value(m.take[k]) for k in range(4)] == [0, 1, 0, 1]
     assert result.bound >= result.objective - 1e-6
 
@@ -271,7 +271,7 @@ def test_sos1_sets_are_solved_by_scip_and_refused_by_highs() -> None:
     m.one = pyo.SOSConstraint(var=m.x, sos=1)
     m.value = pyo.Objective(expr=m.x[0] + 3 * m.x[1] + 2 * m.x[2], sense=pyo.maximize)
     assert solve(m, options=SolverOptions(solver="scip")).objective == pytest.approx(3.0)
-    with pytest.raises(SolverError, match="HiGHS has no SOS1 sets; choose solver=scip"):
+    with pytest.raises(SolverError, match="choose solver=scip"):
         solve(m)
     assert m.one.active
 
@@ -289,7 +289,7 @@ def test_what_cannot_be_handled_is_refused_with_the_reason() -> None:
     with pytest.raises(SolverError, match="Declare convex terms as cones"):
         solve(m)
     m.bad.deactivate()
-    with pytest.raises(SolverError, match="weight -1.0 of y is negative"):
+    with pytest.raises(SolverError, match=r"weight -1\.0 of y is negative"):
         solve(m, [QuadraticEpigraph("e", ((-1.0, m.y),), m.x)])
     m.y.fix(2.0)
     m.never = pyo.Constraint(expr=m.y <= 1)
