@@ -26,7 +26,7 @@ from collections.abc import Sequence
 
 import pyomo.environ as pyo
 
-from dispatch.errors import BilevelError
+from dispatch.errors import BilevelError, SolverError
 from dispatch.solver import Cone
 from dispatch.stackelberg.best_response import best_response
 from dispatch.stackelberg.branching import ComplementarityBranching
@@ -166,14 +166,9 @@ def _result(
     tie_width = None if worst.value is None else abs(worst.value - objective)
     tie_width = 0.0 if tie_width is not None and tie_width <= 1e-6 * max(1.0, abs(objective)) else tie_width
     messages = (*level.messages, *outcome.messages, *worst.remarks)
-    responses = [best_response(follower) for follower in problem.followers]
-    messages += tuple(
-        f"follower {each.follower.name} has an optimum only on the edge of the leader's decision: it was examined within "
-        f"{each.box:g} times its response"
-        for each in responses
-        if each.box is not None
-    )
-    certificate = certify(problem, responses, duals, linearised, gap, ratio, tie_width, messages)
+    gap_of_responses, remarks = _best_responses(problem)
+    messages += remarks
+    certificate = certify(problem, gap_of_responses, duals, linearised, gap, ratio, tie_width, messages)
     ended = time.perf_counter()
     return BilevelResult(
         status="optimal" if outcome.status == "optimal" else "time_limit",
@@ -195,3 +190,22 @@ def _result(
             "total": ended - start,
         },
     )
+
+
+def _best_responses(problem: BilevelProblem) -> tuple[float, tuple[str, ...]]:
+    """What the worst-off follower could still gain alone (infinite if that could not be found), and remarks."""
+    worst, remarks = 0.0, []
+    for follower in problem.followers:
+        try:
+            found = best_response(follower)
+        except SolverError as fault:
+            worst = float("inf")
+            remarks.append(str(fault))
+            continue
+        worst = max(worst, found.gap)
+        if found.box is not None:
+            remarks.append(
+                f"follower {follower.name} has an optimum only on the edge of the leader's decision: it was examined "
+                f"within {found.box:g} times its response"
+            )
+    return worst, tuple(remarks)

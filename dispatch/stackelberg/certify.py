@@ -10,7 +10,6 @@ import pyomo.environ as pyo
 from pyomo.core.expr.visitor import identify_variables
 
 from dispatch.certificate import Certificate
-from dispatch.stackelberg.best_response import BestResponse
 from dispatch.stackelberg.extraction import FloatArray, FollowerForm
 from dispatch.stackelberg.follower import BilevelProblem
 
@@ -45,7 +44,7 @@ class FollowerDuals:
 
 def certify(
     problem: BilevelProblem,
-    responses: Sequence[BestResponse],
+    best_response_gap: float,
     duals: Sequence[FollowerDuals],
     linearised: float,
     gap: float,
@@ -55,13 +54,14 @@ def certify(
 ) -> Certificate:
     """The record for the values now in the model.
 
+    best_response_gap: the largest gain a follower could make alone, from the independent re-solves.
     linearised: the leader's objective with price times quantity replaced, in the leader's sense.
     gap: proven relative distance of the objective from the best bound.
     """
     objective = float(pyo.value(problem.leader_objective.expr))
     return Certificate(
         balance_max=largest_violation(problem.model),
-        best_response_gap=max(response.gap for response in responses),
+        best_response_gap=best_response_gap,
         duality_gap=max(each.duality_gap() for each in duals),
         objective_identity=abs(objective - linearised) / max(1.0, abs(objective)),
         dual_bound_ratio=dual_bound_ratio,

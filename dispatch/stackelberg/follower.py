@@ -25,7 +25,8 @@ class Follower:
         Its rows and its objective may mention leader variables.
     variables: what this follower decides (Vars, members of Vars or blocks); by default every variable on the block.
     objective: the follower's Objective; by default the one active objective on the block.
-    dual_bounds: by constraint or bounded variable (a whole indexed component may be given): the largest dual of an
+    dual_bounds: by constraint or bounded variable (a whole indexed component may be given; for variables use a
+        ``ComponentMap`` or a list of pairs): the largest dual of an
         inequality; for an equality the largest absolute shadow price, or the range ``(low, high)`` of the shadow price
         (change of the minimised objective per unit of right-hand side). A claim is used
         only with ``dual_bounds_proof`` and where the problem is too large to prove bounds row by row; elsewhere it is

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyomo.environ as pyo
 
+from dispatch.errors import SolverError
 from dispatch.stackelberg.convex_maximum import largest_convex
 from dispatch.stackelberg.follower import BilevelProblem
 from dispatch.stackelberg.leader_rows import LeaderView, leader_view
@@ -32,7 +33,7 @@ class Pessimistic:
 
 
 def pessimistic_value(problem: BilevelProblem, level: SingleLevel, options: BilevelOptions) -> Pessimistic:
-    """Leader's objective at the decision now in the model when each follower picks its optimal response that is worst.
+    """Leader's objective at the decision now in the model when each follower picks its worst optimal response.
 
     Recourse variables of the problem adapt to the response, all other leader variables stay. Infinite (against the
     leader) if some optimal response breaks a leader's row.
@@ -41,10 +42,17 @@ def pessimistic_value(problem: BilevelProblem, level: SingleLevel, options: Bile
     owned = {id(variable) for form in forms for variable in form.x}
     if any(id(variable) in owned for form in forms for variable in form.p):
         return Pessimistic(None, ("no pessimistic value: followers see each other's variables",))
-    face = optimal_face(level.kkts)
-    optimistic = float(pyo.value(level.leader_objective.expr))
+    try:
+        return _over_the_face(problem, level, optimal_face(level.kkts), options)
+    except SolverError as fault:
+        return Pessimistic(None, (f"no pessimistic value: {fault}",))
+
+
+def _over_the_face(
+    problem: BilevelProblem, level: SingleLevel, face: OptimalFace, options: BilevelOptions
+) -> Pessimistic:
     if face.is_single(options.seed):
-        return Pessimistic(optimistic)
+        return Pessimistic(float(pyo.value(level.leader_objective.expr)))
     view = leader_view(problem, level, face)
     if view.recourse:
         worst, remarks = worst_recourse_value(view, face, options)
