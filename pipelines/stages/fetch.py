@@ -22,6 +22,9 @@ from pipelines.stages.night import Night
 #: Days before the newest stored value that are asked for again, because they may have been revised or completed.
 OVERLAP = pd.Timedelta(days=3)
 
+#: What the rules had to mend in this time before delivery degrades the night; older repairs are marked in the store.
+LAST_DAYS = pd.Timedelta(days=2)
+
 #: Zone series of every night: the first is needed, the others are used where they are published.
 ZONE_SERIES = ("price", "load_forecast", "wind_forecast", "solar_forecast")
 
@@ -116,9 +119,9 @@ def _bring(
             history=history,
             policy=part_policy,
         )
-        written = store.write(checked.frame, series=series, zone=place, source=source.name)
+        written = store.write(checked.frame, series=series, zone=place, source=frame.attrs.get("source", source.name))
         result.rows += written.added + written.revised + written.replaced
-        result.findings += [str(finding) for finding in checked.findings if finding.end >= recent]
+        result.findings += [str(finding) for finding in checked.findings if finding.end >= night.index[0] - LAST_DAYS]
         history = pd.concat([history, checked.frame[["value"]]]) if len(history) else checked.frame
 
 
@@ -160,7 +163,7 @@ def _record(store: Store, night: Night, series: str, place: str, start: pd.Times
     if rows.empty:
         return {"origin": str(InputOrigin.MISSING), "newest": None, "note": "nothing was known at the decision time"}
     forecast = series_spec(series).kind is SeriesKind.FORECAST
-    recent = rows[rows.index >= night.index[0] - pd.Timedelta(days=2)]
+    recent = rows[rows.index >= night.index[0] - LAST_DAYS]
     borrowed = recent["origin"] == str(Origin.FALLBACK)
     repaired = recent["origin"] == str(Origin.REPAIRED)
     origin = InputOrigin.FORECAST if forecast else InputOrigin.MEASURED

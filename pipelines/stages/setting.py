@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from forecasting.sources.base import Source
+from forecasting.sources.entsoe import EntsoeSource
 from forecasting.store import Store
+from pipelines import clock
 from pipelines.stages import fetch
 from pipelines.stages.local import LocalArea, local_area
 from pipelines.stages.night import Night, plan_night
@@ -48,6 +50,8 @@ def open_setting(config: Mapping[str, Any]) -> Setting:
     Raises ``ConfigError`` or ``UnknownNameError`` for what does not exist or cannot be.
     """
     source = open_source(config["source"])
+    if config["as_of"] is None and isinstance(source, EntsoeSource):
+        source = source.fetching_at(clock.now())  # what the service shows now is known now, whatever the rule says
     zone = str(config["zone"] or default_zone(source))
     night = plan_night(
         zone,

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from entsoe_server import TOKEN, EntsoeServer, Fault, Published, hourly, price, running
 
 from forecasting.errors import SourceUnavailableError
 from forecasting.sources.entsoe import EntsoeSource
 from forecasting.sources.entsoe_backfill import MonthReport, Outcome, backfill
 from forecasting.sources.entsoe_curves import month_is_complete
 from forecasting.store import Store
+from tests.forecasting.entsoe_server import TOKEN, EntsoeServer, Fault, Published, hourly, price, running
 
 DK_1 = "10YDK-1--------W"
 START, END = pd.Timestamp("2023-11-01", tz="UTC"), pd.Timestamp("2024-04-01", tz="UTC")

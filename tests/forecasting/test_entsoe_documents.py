@@ -9,11 +9,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 from entsoe.parsers import parse_generation, parse_loads, parse_prices
-from entsoe_server import Block, Published, acknowledgement, document, hourly, price, sparse
 
 from forecasting.errors import DataError, NoDataError, SourceUnavailableError
 from forecasting.sources.entsoe_curves import finest, tabulate
 from forecasting.sources.entsoe_parse import parse_market_document
+from tests.forecasting.entsoe_server import Block, Published, acknowledgement, document, hourly, price, sparse
 
 DK_1 = "10YDK-1--------W"
 as_html = pytest.mark.filterwarnings("ignore::bs4.builder.XMLParsedAsHTMLWarning")

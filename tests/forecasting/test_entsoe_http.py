@@ -8,7 +8,6 @@ import traceback
 from collections.abc import Iterator
 
 import pytest
-from entsoe_server import TOKEN, EntsoeServer, Fault, acknowledgement, running
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +15,7 @@ from forecasting.errors import ForecastingError, SettingError, SourceUnavailable
 from forecasting.sources.entsoe_http import PoliteSession, RetryPolicy
 from forecasting.sources.rate_limit import RateLimiter
 from forecasting.sources.redaction import KeyFromEnvironment, redact
+from tests.forecasting.entsoe_server import TOKEN, EntsoeServer, Fault, acknowledgement, running
 
 ASKED = {"documentType": "A44", "securityToken": "placeholder", "periodStart": "202401010000"}
 FAST = RetryPolicy(read_timeout_s=0.2, deadline_s=2.0, first_wait_s=0.02, too_many_requests_wait_s=0.05)

@@ -6,7 +6,10 @@ from collections.abc import Iterator
 
 import pandas as pd
 import pytest
-from entsoe_server import (
+
+from forecasting.errors import DataError, NoDataError
+from forecasting.sources.entsoe import EntsoeSource
+from tests.forecasting.entsoe_server import (
     TOKEN,
     Block,
     EntsoeServer,
@@ -19,9 +22,6 @@ from entsoe_server import (
     stamp_value,
     utc,
 )
-
-from forecasting.errors import DataError, NoDataError
-from forecasting.sources.entsoe import EntsoeSource
 
 pytestmark = pytest.mark.filterwarnings("ignore::bs4.builder.XMLParsedAsHTMLWarning")
 

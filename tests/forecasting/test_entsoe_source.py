@@ -8,7 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from entsoe.exceptions import InvalidPSRTypeError, NoMatchingDataError
-from entsoe_server import (
+
+from forecasting.errors import DataError, NoDataError, SettingError, SourceUnavailableError, UnknownNameError
+from forecasting.sources.base import COLUMNS, Source
+from forecasting.sources.entsoe import EntsoeSource
+from forecasting.sources.site import SiteInfo
+from tests.forecasting.entsoe_server import (
     TOKEN,
     EntsoeServer,
     Fault,
@@ -24,11 +29,6 @@ from entsoe_server import (
     stamp_value,
     utc,
 )
-
-from forecasting.errors import DataError, NoDataError, SettingError, SourceUnavailableError, UnknownNameError
-from forecasting.sources.base import COLUMNS, Source
-from forecasting.sources.entsoe import EntsoeSource
-from forecasting.sources.site import SiteInfo
 
 pytestmark = pytest.mark.filterwarnings("ignore::bs4.builder.XMLParsedAsHTMLWarning")
 

@@ -9,9 +9,9 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from report_fixtures import night_page
 
 from pipelines.report.page import render
+from tests.pipelines.report_fixtures import night_page
 
 BROWSER = next(
     (path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None

@@ -11,7 +11,6 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_fixtures import ASSETS, ZONE_TIME, delivery_index, schedule
 
 from dispatch.network.feeder import load_feeder, random_feeder
 from pipelines.report.charts import (
@@ -29,6 +28,7 @@ from pipelines.report.charts.forecasts import central_bands
 from pipelines.report.charts.theme import INKS
 from pipelines.report.schedule_view import ScheduleView, assets_of, feeder_drawing
 from pipelines.report.words import instant, money, number, quantity_name, quantity_unit
+from tests.pipelines.report_fixtures import ASSETS, ZONE_TIME, delivery_index, schedule
 
 DAYS = [
     ("2024-03-31", 60, 23),

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from report_fixtures import ASSETS, ZONE_TIME, delivery_index, forecast, night_page, schedule, summary
-from test_report_page import Document
 
 from dispatch.certificate import Certificate
 from dispatch.network.feeder import load_feeder
 from pipelines.report.nightly import MOST_FANS, nightly_page
 from pipelines.report.page import Page, Section, render
 from pipelines.report.words import money, number
+from tests.pipelines.report_fixtures import ASSETS, ZONE_TIME, delivery_index, forecast, night_page, schedule, summary
+from tests.pipelines.test_report_page import Document
 
 
 def section(page: Page, title: str) -> Section:

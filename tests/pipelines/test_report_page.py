@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_fixtures import night_page
 
 from pipelines.errors import FolderError
 from pipelines.report.charts import bars
 from pipelines.report.page import Cell, Headline, Page, Section, Table, render, write_page
+from tests.pipelines.report_fixtures import night_page
 
 VOID = {"meta", "link", "br", "hr", "img", "input"}
 

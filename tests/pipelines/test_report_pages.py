@@ -7,8 +7,6 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
-from report_fixtures import ASSETS, delivery_index, schedule, summary
-from test_report_page import Document
 
 from dispatch.network.feeder import load_feeder
 from dispatch.schedule import Schedule
@@ -18,6 +16,8 @@ from pipelines.report.optimize import optimize_page
 from pipelines.report.page import render
 from pipelines.report.sweep import sweep_page
 from pipelines.report.training import training_page
+from tests.pipelines.report_fixtures import ASSETS, delivery_index, schedule, summary
+from tests.pipelines.test_report_page import Document
 
 
 def parks() -> Schedule:
