@@ -67,7 +67,8 @@ def solve(
     reformulation: how the followers' complementarity is enforced.
         ``auto``: ``kkt_bigm`` if every bound can be proved, else ``kkt_sos1`` where the solver has it, else ``branching``.
         ``kkt_bigm``: binaries with proved bounds on slacks and duals; falls back like ``auto`` and says so.
-        ``kkt_sos1``, ``kkt_indicator``: SCIP only, no bounds needed.
+        ``kkt_sos1``, ``kkt_indicator``: SCIP only, no bounds needed; the latter also takes a leader's objective that is
+        not convex.
         ``strong_duality``: refuses leader variables in a follower's limits; parts of a follower that no leader variable
         touches get one linear row instead of complementarity, the others keep it and have their bill replaced exactly.
         ``branching``: branch and bound over the complementarity itself, no bounds needed.
@@ -89,7 +90,8 @@ def solve(
     check_names(reformulation, solver)
     options = options or BilevelOptions()
     start = time.perf_counter()
-    with single_level(problem, strong_duality=reformulation == "strong_duality") as level:
+    nonconvex = solver == "scip" and reformulation in ("auto", "kkt_indicator") and not cones
+    with single_level(problem, reformulation == "strong_duality", allow_nonconvex=nonconvex) as level:
         for kkt in level.kkts:
             refuse_unanswerable(kkt.form)
         route = Route(level, ComplementarityBranching(level.compiled, level.pairs), options, solver, cones)
@@ -110,7 +112,7 @@ def _take(route: Route, reformulation: Reformulation) -> Outcome:
         return route.branch()
     if reformulation == "kkt_sos1":
         return route.sos1()
-    if reformulation == "kkt_indicator":
+    if reformulation == "kkt_indicator" or not route.level.convex:
         return route.indicator()
     level, options = route.level, route.options
     effort = BoundOptions(options.bound_search_nodes, options.time_limit_s)

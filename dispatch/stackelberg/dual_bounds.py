@@ -190,11 +190,15 @@ class _Prover:
 
     def _by_linear_program(self, record: _Record, row: int, column: int, at_zero: list[int]) -> None:
         """Largest value of a column over all rows, others at zero (a positive dual means no slack)."""
+        if self.left_s <= 0:
+            return
+        start = time.perf_counter()
         lower, upper = self.lower.copy(), self.upper.copy()
         upper[at_zero] = 0.0
         self.relaxation.set_bounds(lower, upper)
         self._aim_at(column)
         answer = self.relaxation.solve()
+        self.left_s -= time.perf_counter() - start
         if answer.status == "unbounded":
             return
         largest = 0.0 if answer.status == "infeasible" else -answer.value

@@ -196,25 +196,30 @@ def _objective_matrices(
             B[position[j], column[i]] += value
     Q = Q.tocsr()
     Q.eliminate_zeros()
-    refuse_indefinite(Q, f"follower {follower.name}", [reader.variables[key].name for key in position])
+    fault = indefinite_part(Q, [reader.variables[key].name for key in position])
+    if fault:
+        raise BilevelError(
+            f"follower {follower.name}: the objective is not convex in {fault}. Stationary points of such a follower need "
+            "not be optimal"
+        )
     return c, B.tocsr(), Q
 
 
-def refuse_indefinite(Q: sparse.csr_array, where: str, names: list[str]) -> None:
-    """Raises BilevelError unless the symmetric (n, n) matrix is positive semidefinite; checked block by block."""
+def indefinite_part(Q: sparse.csr_array, names: list[str]) -> str:
+    """The variables and the eigenvalue that make a symmetric (n, n) matrix not positive semidefinite, or nothing.
+
+    Checked block by block, so that a separable objective of any size is cheap.
+    """
     count, label = sparse.csgraph.connected_components(Q, directed=False)
     members: list[list[int]] = [[] for _ in range(count)]
     for k, block in enumerate(label):
         members[block].append(k)
     for block in members:
-        part = Q[block][:, block].toarray()
-        eigenvalues = np.linalg.eigvalsh(part)
+        eigenvalues = np.linalg.eigvalsh(Q[block][:, block].toarray())
         if eigenvalues[0] < -CONVEXITY_TOLERANCE * max(1.0, eigenvalues[-1]):
             shown = ", ".join(names[k] for k in block[:4])
-            raise BilevelError(
-                f"{where}: the objective is not convex in ({shown}): its Hessian has the eigenvalue "
-                f"{eigenvalues[0]:.3g}. Stationary points of such a follower need not be optimal"
-            )
+            return f"({shown}): its Hessian has the eigenvalue {eigenvalues[0]:.3g}"
+    return ""
 
 
 def _coefficients(rows: list[dict[int, float]], position: dict[int, int], width: int) -> sparse.csr_array:

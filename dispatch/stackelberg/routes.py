@@ -127,7 +127,7 @@ class Route:
 
     def _second_verdict(self, status: str) -> Outcome:
         """Solvers may confuse infeasible with unbounded: the branching tells the two apart, or finds the answer."""
-        if self.cones or status in STOPPED:
+        if self.cones or status in STOPPED or not self.level.convex:
             self._refuse(status)
         outcome = self.branch()
         outcome.messages.append(
@@ -138,6 +138,9 @@ class Route:
     def _polished(self, outcome: Outcome, bounds: list[PairBounds] | None) -> Outcome:
         assert outcome.point is not None
         polisher = Polisher(self.level, self.search)
+        if not self.level.convex:
+            outcome.point = polisher.smallest_duals(outcome.point)
+            return outcome
         exact = polisher.exact(outcome.point, bounds)
         if exact is None:
             outcome.messages.append("the answer is as exact as the solver's tolerances: no polished point was found")

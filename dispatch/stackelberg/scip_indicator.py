@@ -21,6 +21,8 @@ def solve_with_indicators(
 ) -> tuple[str, FloatArray | None, float]:
     """Status, point (N,) or None, and bound of the compiled model with ``slack = 0 or dual = 0`` for each pair.
 
+    The objective need not be convex.
+
     Raises SolverError if the optional package pyscipopt is not installed.
     """
     try:
@@ -58,7 +60,7 @@ def solve_with_indicators(
         scip.addConsIndicator(columns[dual] <= 0, binvar=on)
     cost = pyscipopt.quicksum(float(c) * columns[k] for k, c in enumerate(model.c) if c)
     if model.Q.nnz:
-        square = scip.addVar(lb=0.0)
+        square = scip.addVar(lb=None)
         Q = sparse.coo_array(model.Q)
         terms = zip(Q.row, Q.col, Q.data, strict=True)
         scip.addCons(pyscipopt.quicksum(0.5 * float(v) * columns[i] * columns[j] for i, j, v in terms) <= square)

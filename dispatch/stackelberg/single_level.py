@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from dispatch.errors import BilevelError
 from dispatch.stackelberg.compiled import CompiledModel, compile_model, objective_arrays
-from dispatch.stackelberg.extraction import FollowerForm, extract_follower, refuse_indefinite
+from dispatch.stackelberg.extraction import FollowerForm, extract_follower, indefinite_part
 from dispatch.stackelberg.follower import BilevelProblem
 from dispatch.stackelberg.kkt import KKTBlock, declare_kkt
 from dispatch.stackelberg.polynomial import ExpressionReader, Polynomial
@@ -33,8 +33,9 @@ class SingleLevel:
 
     block: on the user's model; holds ``follower[k]`` with the optimality conditions and ``objective`` (minimised).
     leader_objective: the user's own, inactive for now; sense: 1 if it is minimised, -1 if maximised.
-    original: the leader's objective as written, minimised; objective: with price times quantity replaced where exact.
-    compiled: arrays of all of it; pairs: (P, 2) columns of slack and dual. messages: what was replaced, in words.
+    original: that objective as written, minimised; objective: with price times quantity replaced where exact.
+    convex: whether ``objective`` is. compiled: arrays of all of it; pairs: (P, 2) columns of slack and dual.
+    messages: what was replaced, in words.
     """
 
     problem: BilevelProblem
@@ -47,6 +48,7 @@ class SingleLevel:
     objective: Polynomial
     compiled: CompiledModel
     pairs: NDArray[np.int64]
+    convex: bool
     messages: tuple[str, ...]
 
 
@@ -63,10 +65,13 @@ def extract_followers(problem: BilevelProblem) -> list[FollowerForm]:
 
 
 @contextmanager
-def single_level(problem: BilevelProblem, strong_duality: bool = False) -> Iterator[SingleLevel]:
+def single_level(
+    problem: BilevelProblem, strong_duality: bool = False, allow_nonconvex: bool = False
+) -> Iterator[SingleLevel]:
     """Declares the single-level problem on the user's model and removes it at the end, objectives as they were.
 
-    With ``strong_duality`` one row per part of a follower takes the place of complementarity where that is exact.
+    With ``strong_duality`` one row per part of a follower takes the place of complementarity where that is exact; with
+    ``allow_nonconvex`` a leader's objective may stay non-convex.
 
     Raises BilevelError for followers that cannot be used, undeclared variables, and a leader's objective that stays
     non-convex after price times quantity is replaced.
@@ -87,7 +92,7 @@ def single_level(problem: BilevelProblem, strong_duality: bool = False) -> Itera
         kkts = tuple(declare_kkt(block.follower[k], form) for k, form in enumerate(forms))
         for objective in objectives:
             objective.deactivate()
-        yield _assemble(problem, block, kkts, leader_objective, strong_duality)
+        yield _assemble(problem, block, kkts, leader_objective, strong_duality, allow_nonconvex)
     finally:
         model.del_component(block)
         for objective, was_active in zip(objectives, active, strict=True):
@@ -96,7 +101,12 @@ def single_level(problem: BilevelProblem, strong_duality: bool = False) -> Itera
 
 
 def _assemble(
-    problem: BilevelProblem, block: Any, kkts: tuple[KKTBlock, ...], leader_objective: Any, strong_duality: bool
+    problem: BilevelProblem,
+    block: Any,
+    kkts: tuple[KKTBlock, ...],
+    leader_objective: Any,
+    strong_duality: bool,
+    allow_nonconvex: bool,
 ) -> SingleLevel:
     reader = ExpressionReader()
     sense = 1 if leader_objective.sense == pyo.minimize else -1
@@ -110,7 +120,7 @@ def _assemble(
         covered = [declare_strong_duality(kkt, reader) for kkt in kkts]
         kkts = tuple(kkt for kkt, _ in covered)
         messages = [message for _, each in covered for message in each]
-    objective, replaced = _convex_objective(original, kkts, reader)
+    objective, convex, replaced = _convex_objective(original, kkts, reader, allow_nonconvex)
     block.objective = pyo.Objective(expr=reader.expression(objective), sense=pyo.minimize)
     slacks_and_duals = [v for kkt in kkts for pair in kkt.pairs for v in pair]
     implied = {key for kkt in kkts for key in _implied_by_slacks(kkt.form)}
@@ -134,6 +144,7 @@ def _assemble(
         objective=objective,
         compiled=compiled,
         pairs=pairs,
+        convex=convex,
         messages=(*messages, *replaced),
     )
 
@@ -152,38 +163,37 @@ def _implied_by_slacks(form: FollowerForm) -> set[int]:
 
 
 def _convex_objective(
-    original: Polynomial, kkts: tuple[KKTBlock, ...], reader: ExpressionReader
-) -> tuple[Polynomial, list[str]]:
-    """The leader's objective if it is convex as written, else with price times quantity replaced by the identity."""
-    fault = _convexity_fault(original, reader)
-    if fault is None:
-        return original, []
+    original: Polynomial, kkts: tuple[KKTBlock, ...], reader: ExpressionReader, allow_nonconvex: bool
+) -> tuple[Polynomial, bool, list[str]]:
+    """The leader's objective if it is convex as written, else with price times quantity replaced by the identity.
+
+    Also whether it is convex then, and what was done in words.
+    """
+    if not _convexity_fault(original, reader):
+        return original, True, []
     objective, done, kept = original, [], []
     for kkt in kkts:
         objective, replaced, refused = replace_price_times_quantity(objective, kkt)
         done += replaced
         kept += refused
     fault = _convexity_fault(objective, reader)
-    if fault is not None:
+    if fault and not allow_nonconvex:
         why = "; ".join(kept) or "no product in it is price times quantity of a follower's bill"
         raise BilevelError(
-            f"{fault}. Price times quantity is replaced exactly where the whole bill of a follower occurs and no leader "
-            f"variable sits in that follower's limits: {why}"
+            f"the leader's objective is not convex in {fault}. Price times quantity is replaced exactly where the whole "
+            f"bill of a follower occurs and no leader variable sits in that follower's limits: {why}. SCIP takes such an "
+            "objective as it is: solver='scip', reformulation='kkt_indicator'"
         )
-    return objective, done
+    if fault:
+        done.append(f"the leader's objective is not convex in {fault}; SCIP branches on it in space")
+    return objective, not fault, done
 
 
-def _convexity_fault(objective: Polynomial, reader: ExpressionReader) -> str | None:
+def _convexity_fault(objective: Polynomial, reader: ExpressionReader) -> str:
     part = Polynomial(quadratic=objective.quadratic)
     keys = part.occurring()
-    if not keys:
-        return None
     _, Q = objective_arrays(part, {key: k for k, key in enumerate(keys)})
-    try:
-        refuse_indefinite(Q, "leader", [reader.variables[key].name for key in keys])
-    except BilevelError as fault:
-        return str(fault)
-    return None
+    return indefinite_part(Q, [reader.variables[key].name for key in keys]) if keys else ""
 
 
 def _refuse_undeclared(problem: BilevelProblem, kkts: tuple[KKTBlock, ...], compiled: CompiledModel) -> None:

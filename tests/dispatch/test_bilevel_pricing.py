@@ -10,7 +10,7 @@ import pyomo.environ as pyo
 import pytest
 
 import dispatch.bilevel
-from dispatch.bilevel import BilevelOptions, BilevelProblem, Follower, solve
+from dispatch.bilevel import BilevelError, BilevelOptions, BilevelProblem, Follower, solve
 
 EXACT = ["kkt_bigm", "branching", "strong_duality"]
 
@@ -189,3 +189,23 @@ def test_equality_rows_and_free_variables_of_the_leader() -> None:
         answer = solve(BilevelProblem(model, [Follower(model.f)], leader=model.x), reformulation)
         assert answer.objective == pytest.approx(0.75, abs=1e-6)
         assert model.x[0].value == pytest.approx(0.5, abs=1e-5)
+
+
+def test_an_objective_that_stays_nonconvex_is_left_to_scip() -> None:
+    """y = max(0, x - 1) on 0 <= x <= 4: -(x - 1)^2 + x y - 2 y is x^2 - 3 x + 2 - (x - 1)^2 = 1 - x beyond 1: -3 at 4."""
+    pytest.importorskip("pyscipopt")
+    model = pyo.ConcreteModel()
+    model.x = pyo.Var(bounds=(0, 4))
+    model.f = pyo.Block()
+    model.f.y = pyo.Var(bounds=(0, 5))
+    model.f.above = pyo.Constraint(expr=model.f.y >= model.x - 1)
+    model.f.cost = pyo.Objective(expr=model.f.y)
+    y = model.f.y
+    model.objective = pyo.Objective(expr=-((model.x - 1) ** 2) + model.x * y - 2 * y)
+    problem = BilevelProblem(model, [Follower(model.f)], model.x)
+    for reformulation in ("auto", "kkt_indicator"):
+        answer = solve(problem, reformulation, "scip")
+        assert answer.objective == pytest.approx(-3, abs=1e-5)
+        assert answer.certificate.passed, answer.certificate
+    with pytest.raises(BilevelError, match="solver='scip'"):
+        solve(problem)
