@@ -1,0 +1,25 @@
+"""Benchmarks by name: each one says what is forecast, from when to when, and whose published forecasts stand beside."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from forecasting.names import unknown
+from pipelines.benchmarks.epf import epf_tasks
+from pipelines.benchmarks.task import BenchmarkTask
+from pipelines.errors import ConfigError
+
+#: The tasks of a benchmark from its group in the configuration.
+TASKS: dict[str, Callable[[Mapping[str, Any]], list[BenchmarkTask]]] = {"epf": epf_tasks}
+
+
+def benchmark_tasks(settings: Mapping[str, Any]) -> list[BenchmarkTask]:
+    """Tasks of the benchmark called ``settings["name"]``. Raises ``ConfigError`` for one that does not exist."""
+    name = str(settings["name"])
+    if name not in TASKS:
+        raise ConfigError(unknown("benchmark", name, TASKS))
+    return TASKS[name](settings)
+
+
+__all__ = ["TASKS", "BenchmarkTask", "benchmark_tasks"]

@@ -1,0 +1,148 @@
+"""From the configured model to one calibrated forecast per task: members, seeds, backtests, averages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forecasting.backtesting import BacktestJob, BacktestResult, Recalibration
+from forecasting.calibration import RollingConformal
+from forecasting.ensemble import Aggregation, Weighting
+from forecasting.models import create
+from forecasting.models.base import Prediction
+from pipelines.benchmarks.task import BenchmarkTask
+from pipelines.errors import ConfigError
+
+_RECALIBRATION_KEYS = ("warm_start_steps", "warm_start_days", "valid_days", "train_days")
+
+
+@dataclass(frozen=True)
+class Member:
+    """One forecaster of a benchmark run and how it is kept up to date."""
+
+    name: str
+    model: str
+    settings: Mapping[str, Any]
+    recalibration: Recalibration
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredForecast:
+    """A finished forecast of the test days and what it took."""
+
+    model: str
+    prediction: Prediction
+    refits: int
+    train_seconds: float
+    predict_seconds: float
+    weights: Mapping[str, float]
+
+
+def members_of(config: Mapping[str, Any]) -> list[Member]:
+    """The members of ``config["model"]``: itself, or, if it is an ensemble, those it lists.
+
+    A member may set ``recalibrate``, ``warm_start_steps``, ``valid_days``, ``seeds`` and so on of its own.
+    """
+    model = dict(config["model"])
+    if model["name"] != "ensemble":
+        return [_member(str(model["name"]), model, config)]
+    listed = model.get("members") or {}
+    if not listed:
+        raise ConfigError(
+            "model=ensemble needs model.members, a mapping of names to {model: {name: ...}, recalibrate: ...}"
+        )
+    return [_member(str(name), dict(entry["model"]), {**config, **entry}) for name, entry in listed.items()]
+
+
+def _member(name: str, model: dict[str, Any], config: Mapping[str, Any]) -> Member:
+    model_name = str(model.pop("name"))
+    create(model_name, **model)  # a wrong setting ends the run here, not hours later in a worker
+    plan = Recalibration.parse(config["recalibrate"], **{key: config[key] for key in _RECALIBRATION_KEYS})
+    first = int(config["seed"])
+    return Member(name, model_name, model, plan, tuple(range(first, first + int(config["seeds"]))))
+
+
+def jobs_of(tasks: Sequence[BenchmarkTask], members: Sequence[Member], parts: Path) -> list[BacktestJob]:
+    """One backtest per market, member and seed."""
+    return [
+        BacktestJob(
+            label=_label(task, member, seed),
+            factory=partial(create, member.model, **member.settings),
+            samples=task.samples,
+            first=task.start,
+            last=task.last,
+            recalibration=member.recalibration,
+            zones=(task.place,),
+            seed=seed,
+            parts=parts,
+        )
+        for task in tasks
+        for member in members
+        for seed in member.seeds
+    ]
+
+
+def _label(task: BenchmarkTask, member: Member, seed: int) -> str:
+    return f"{task.place} {member.name} seed {seed}"
+
+
+def combine(
+    task: BenchmarkTask,
+    name: str,
+    members: Sequence[Member],
+    results: Mapping[str, BacktestResult],
+    aggregation: Mapping[str, Any],
+    calibration: Mapping[str, Any],
+) -> ScoredForecast:
+    """Average seeds, then members, then calibrate; keep the test days."""
+    parts = {m.name: [results[_label(task, m, seed)] for seed in m.seeds] for m in members}
+    rows = next(iter(parts.values()))[0].rows
+    predictions = {member: _mean([part.prediction for part in runs]) for member, runs in parts.items()}
+    if len(predictions) > 1:
+        rule = Aggregation(**{**aggregation, "weighting": _weighting(aggregation), "delay_days": task.delay_days})
+        joined = rule.combine(predictions, rows.y, rows.day)
+        prediction, weights = joined.prediction, joined.weights
+    else:
+        prediction, weights = next(iter(predictions.values())), np.ones((len(rows), 1))
+    if calibration["window_days"]:
+        conformal = RollingConformal(
+            int(calibration["window_days"]), int(calibration["least_days"]), delay_days=task.delay_days
+        )
+        prediction = conformal.calibrate(prediction, rows.y, rows.day, bounds=task.bounds)
+    counted = rows.day >= task.first
+    runs = [run for part in parts.values() for run in part]
+    return ScoredForecast(
+        model=name,
+        prediction=_rows(prediction, counted),
+        refits=sum(run.refits for run in runs),
+        train_seconds=sum(run.fit_seconds for run in runs),
+        predict_seconds=sum(run.predict_seconds for run in runs),
+        weights=dict(zip(predictions, weights[counted].mean(axis=0).tolist(), strict=True)),
+    )
+
+
+def _weighting(aggregation: Mapping[str, Any]) -> Weighting:
+    try:
+        return Weighting(aggregation["weighting"])
+    except ValueError:
+        raise ConfigError(f"aggregation.weighting={aggregation['weighting']}: choose {', '.join(Weighting)}") from None
+
+
+def _mean(predictions: Sequence[Prediction]) -> Prediction:
+    return Prediction(
+        mean=np.mean([p.mean for p in predictions], axis=0),
+        std=np.mean([p.std for p in predictions], axis=0),
+        quantiles=np.mean([p.quantiles for p in predictions], axis=0),
+        levels=predictions[0].levels,
+    )
+
+
+def _rows(prediction: Prediction, rows: NDArray[np.bool_]) -> Prediction:
+    return Prediction(prediction.mean[rows], prediction.std[rows], prediction.quantiles[rows], prediction.levels)
