@@ -94,7 +94,9 @@ def load_epf(root: Path, market: str, history_days: int = 14) -> DayAheadSamples
 
 
 def epf_test_start(samples: DayAheadSamples) -> np.datetime64:
-    """First day of the standard test set: the last 728 days of the data."""
+    """First day of the standard test set, the last 728 days. Raises ``DataError`` if the data is not longer than that."""
+    if len(samples) <= TEST_DAYS:
+        raise DataError(f"{len(samples)} days leave nothing to train on before the standard {TEST_DAYS} test days")
     return np.datetime64(np.sort(samples.day)[-TEST_DAYS])
 
 

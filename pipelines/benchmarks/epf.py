@@ -25,8 +25,8 @@ def _task(market: str, settings: Mapping[str, Any]) -> BenchmarkTask:
     epf_market(market)
     root = Path(str(settings["root"]))
     samples = load_epf(root, market, int(settings["history_days"]))
-    first = _day(settings, "test_from", epf_test_start(samples))
-    last = _day(settings, "test_until", np.datetime64(samples.day.max()))
+    first = _day(settings, "test_from") or epf_test_start(samples)
+    last = _day(settings, "test_until") or np.datetime64(samples.day.max())
     days = samples.day[(samples.day >= first) & (samples.day <= last)]
     if not len(days):
         raise ConfigError(
@@ -58,10 +58,10 @@ def _task(market: str, settings: Mapping[str, Any]) -> BenchmarkTask:
     )
 
 
-def _day(settings: Mapping[str, Any], key: str, default: np.datetime64) -> np.datetime64:
+def _day(settings: Mapping[str, Any], key: str) -> np.datetime64 | None:
     value = settings[key]
     if value is None:
-        return default
+        return None
     try:
         return np.datetime64(str(value), "D")
     except ValueError as error:
