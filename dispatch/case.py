@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Self
 
 import pandas as pd
 import yaml
@@ -16,6 +16,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from dispatch.case_faults import nearest, validate_with_all_faults
 from dispatch.errors import CaseError
+
+NonNegative = Annotated[float, Field(ge=0)]
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+#: One value per hour of the day, 0 to 23.
+DayShape = Annotated[tuple[float, ...], Field(min_length=24, max_length=24)]
 
 
 class CaseModel(BaseModel):

@@ -10,14 +10,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from dispatch.case import Case, CaseModel
+from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share
 from dispatch.case_storage import Battery
 from dispatch.errors import CaseError
-
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
-DayShape = Annotated[tuple[float, ...], Field(min_length=24, max_length=24)]
 
 
 class Line(CaseModel):

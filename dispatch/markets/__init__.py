@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 #: Market name to (module, class of its case). A module offers ``VARIANTS``, ``DEFAULT_VARIANT``, ``METHODS`` and ``solve``.
 MARKETS: dict[str, tuple[str, str]] = {
     "adno": ("dispatch.markets.adno", "dispatch.case_adno:AdnoCase"),
+    "industrial_parks": ("dispatch.markets.industrial_parks", "dispatch.case_parks:IndustrialParksCase"),
 }
 
 
