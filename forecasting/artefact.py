@@ -92,6 +92,7 @@ class TrainedForecaster:
         time_zone: str,
         inputs: Mapping[str, InputRecord] | None = None,
         simulated: bool = False,
+        prediction: Prediction | None = None,
     ) -> Forecast:
         """The forecast of one delivery day on its real steps (23 to 25 hours, or 92 to 100 quarter-hours).
 
@@ -101,6 +102,7 @@ class TrainedForecaster:
         index_utc: delivery steps to report; by default the whole market day.
         time_zone: IANA name of the zone in which the market day is cut.
         inputs: origin of each input series. simulated: whether the data is simulated.
+        prediction: what to report, such as a calibrated prediction of the row; by default the model's own.
         """
         if len(row) != 1:
             raise DataError(f"a forecast is for one delivery day, the samples hold {len(row)} rows; select one")
@@ -109,7 +111,7 @@ class TrainedForecaster:
         position = slot_positions(index, day, time_zone, row.step_minutes)
         if len(position) == 0 or position.min() < 0 or position.max() >= row.slots:
             raise DataError(f"the delivery index does not lie within {day} in {time_zone}; check zone and day")
-        prediction = self.predict(row)
+        prediction = prediction if prediction is not None else self.predict(row)
         return Forecast(
             target=row.target,
             zone=str(row.zone[0]),

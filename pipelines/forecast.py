@@ -11,6 +11,7 @@ from pipelines.app import Outcome, Run, command
 from pipelines.errors import ConfigError
 from pipelines.stages import predict
 from pipelines.stages.publish import forecast_record
+from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import open_setting, training_of
 
 
@@ -33,21 +34,22 @@ def run(run: Run) -> Outcome:
     with run.phases.phase("forecast", f"forecast of {name} for {night.delivery_day}"):
         samples = predict.past_samples(setting.store, target, night, decision, training)
         trained = predict.Trained(artefact, predict.split(samples, night, training.valid_days)[1], None)
-        made = predict.forecast_places(setting.store, target, night, trained, training, fetched.records)
-        made = predict.with_scenarios(made, trained, target, int(config["forecast"]["scenarios"]), run.seed)
-        run.folder.frame("forecast.parquet", pd.concat([forecast.to_frame() for forecast in made]).reset_index())
+        places = predict.forecast_places(setting.store, target, night, trained, training, fetched.records)
+        made = {setting.area.label(target, one.zone): Made(one, trained, target) for one in places}
+        forecasts = with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed)
+        run.folder.frame("forecast.parquet", pd.concat([one.to_frame() for one in forecasts.values()]).reset_index())
     outcome = Outcome(
         record={
             "delivery_day": night.delivery_day.isoformat(),
             "as_of": night.as_of,
             "mode": str(night.mode),
             "inputs": fetched.records,
-            "forecast": forecast_record({forecast.zone: forecast for forecast in made}),
+            "forecast": forecast_record(forecasts),
         }
     )
     for finding in fetched.findings:
         outcome.degrade(finding)
-    outcome.headline = "\n".join(str(forecast) for forecast in made)
+    outcome.headline = "\n".join(str(forecast) for forecast in forecasts.values())
     return outcome
 
 

@@ -16,6 +16,7 @@ from pipelines.stages import plan, predict
 from pipelines.stages.local import LocalArea
 from pipelines.stages.night import Mode, Night
 from pipelines.stages.publish import publish_night
+from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import open_setting, training_of
 
 
@@ -56,7 +57,7 @@ def _forecast(
     training = training_of(config, run.seed, progress=run.phases.watched)
     decision = predict.decision_time(night, config["decision_time"])
     artefacts = config["artefacts"]
-    forecasts: dict[str, Forecast] = {}
+    made: dict[str, Made] = {}
     for target in area.targets(night, fetched.simulated):
         with run.phases.phase("train", f"forecaster of {target.name}, trained or loaded", bar=run.phases.watched):
             trained = predict.obtain(
@@ -70,11 +71,10 @@ def _forecast(
                 artefacts["max_age_days"],
             )
         with run.phases.phase("forecast", f"forecast of {target.name} at {', '.join(target.places)}"):
-            made = predict.forecast_places(store, target, night, trained, training, fetched.records)
-            made = predict.with_scenarios(made, trained, target, int(config["forecast"]["scenarios"]), run.seed)
-        for forecast in made:
-            forecasts[f"wind {forecast.zone}" if target.name == "wind" else target.name] = forecast
-    return forecasts
+            for forecast in predict.forecast_places(store, target, night, trained, training, fetched.records):
+                made[area.label(target, forecast.zone)] = Made(forecast, trained, target)
+    with run.phases.phase("forecast", "joint scenarios"):
+        return with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed)
 
 
 def _known(store: Store, night: Night, area: LocalArea) -> dict[str, pd.DataFrame]:

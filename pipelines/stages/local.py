@@ -61,6 +61,11 @@ class LocalArea:
         targets.append(Target("load", (self.zone,), {}, "load" in simulated))
         return targets
 
+    @staticmethod
+    def label(target: Target, place: str) -> str:
+        """How a forecast is called in files and pages: ``price``, ``load`` or ``wind SITE``."""
+        return f"{target.name} {place}" if target.name == "wind" else target.name
+
     def peak_load(self, store: Store, night: Night) -> float:
         """Largest load of the zone in the year before the delivery day, MW.
 

@@ -15,9 +15,10 @@ import pandas as pd
 
 import forecasting
 from forecasting.artefact import TrainedForecaster
+from forecasting.calibration import RollingConformal
 from forecasting.errors import ArtefactError, DataError, NoDataError
 from forecasting.forecast import Forecast, InputRecord
-from forecasting.models.base import FitReport, Forecaster
+from forecasting.models.base import FitReport, Forecaster, Prediction
 from forecasting.samples import DayAheadSamples
 from forecasting.store import Store
 from forecasting.windows import ChannelPlan, DecisionTime, build_samples, channel_plan, live_sample
@@ -215,12 +216,14 @@ def forecast_places(
             step_minutes=night.step_minutes,
         )
         scale = target.scale(place)
+        unit_row = scaled(row, 1 / scale)
         forecast = trained.forecaster.forecast(
-            scaled(row, 1 / scale),
+            unit_row,
             night.index,
             time_zone=night.market_time_zone,
             inputs=_inputs(plan, night, records),
             simulated=target.simulated,
+            prediction=calibrated(trained, place, unit_row),
         )
         forecasts.append(times(forecast, scale))
     return forecasts
@@ -244,11 +247,13 @@ def _inputs(plan: ChannelPlan, night: Night, records: Mapping[str, Mapping[str, 
     return inputs
 
 
-def with_scenarios(
-    forecasts: list[Forecast], trained: Trained, target: Target, paths: int, seed: int
-) -> list[Forecast]:
-    """The forecasts with ``paths`` joint scenarios each, drawn with the dependence of the recent days' errors."""
-    return forecasts
+def calibrated(trained: Trained, place: str, row: DayAheadSamples) -> Prediction:
+    """The prediction of ``row`` with its intervals corrected by the recent days of the same place (conformal)."""
+    recent = trained.recent.select(np.flatnonzero(trained.recent.zone == place))
+    raw = trained.forecaster.predict(recent)
+    rule = RollingConformal()
+    correction = rule.learn(raw.quantiles, recent.y.astype(np.float64), raw.levels)
+    return rule.apply(trained.forecaster.predict(row), correction)
 
 
 def unpublished(forecasts: Sequence[Forecast], night: Night, records: Mapping[str, Mapping[str, Any]]) -> list[str]:

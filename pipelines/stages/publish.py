@@ -25,6 +25,14 @@ def schedule_rows(schedule: Schedule) -> pd.DataFrame:
     return table
 
 
+def scenario_rows(forecasts: Mapping[str, Forecast]) -> pd.DataFrame:
+    """Every joint path: a row per path and step, a column per forecast, values in the forecast's unit."""
+    first = next(iter(forecasts.values()))
+    index = pd.MultiIndex.from_product([range(len(first.scenarios)), first.index], names=["path", "delivery_utc"])
+    columns = {name: forecast.scenarios.ravel() for name, forecast in forecasts.items()}
+    return pd.DataFrame(columns, index=index).reset_index()
+
+
 def dispatch_record(schedule: Schedule) -> dict[str, Any]:
     """What ``summary.json`` says about a schedule."""
     return {
@@ -102,6 +110,7 @@ def publish_night(
     )
     folder, rows = run.folder, schedule_rows(schedule)
     folder.frame("forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index())
+    folder.frame("scenarios.parquet", scenario_rows(forecasts))
     folder.frame("schedule.parquet", rows)
     folder.frame("schedule.csv", rows)
     folder.text("report.html", render(page))

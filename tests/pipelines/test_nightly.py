@@ -60,6 +60,15 @@ def test_the_forecast_covers_the_delivery_day_with_intervals(default_night: tupl
     assert (price["q50"] <= price["q95"]).all()
 
 
+def test_scenarios_keep_wind_inside_its_capacity_and_share_their_paths(default_night: tuple[Path, Finished]) -> None:
+    paths = default_night[1].table("scenarios.parquet")
+    assert len(paths) == 50 * 24
+    wind = paths[[name for name in paths.columns if name.startswith("wind ")]]
+    assert (wind >= 0).all(axis=None)
+    means = paths.groupby("path").mean(numeric_only=True)
+    assert means[wind.columns[0]].corr(means[wind.columns[1]]) > 0.3  # sites of one zone err together
+
+
 def test_a_second_run_of_the_same_night_changes_nothing(default_night: tuple[Path, Finished]) -> None:
     folder, first = default_night
     rows = _stored_rows(folder)
