@@ -16,6 +16,7 @@ from forecasting.calibration import RollingConformal
 from forecasting.ensemble import Aggregation, Weighting
 from forecasting.models import create
 from forecasting.models.base import Prediction
+from forecasting.names import unknown
 from pipelines.benchmarks.task import BenchmarkTask
 from pipelines.errors import ConfigError
 
@@ -48,17 +49,22 @@ class ScoredForecast:
 def members_of(config: Mapping[str, Any]) -> list[Member]:
     """The members of ``config["model"]``: itself, or, if it is an ensemble, those it lists.
 
-    A member may set ``recalibrate``, ``warm_start_steps``, ``valid_days``, ``seeds`` and so on of its own.
+    ``config["schedules"]`` gives members of an ensemble a ``recalibrate``, ``warm_start_steps``, ``seeds`` of their own.
     """
     model = dict(config["model"])
     if model["name"] != "ensemble":
         return [_member(str(model["name"]), model, config)]
     listed = model.get("members") or {}
     if not listed:
-        raise ConfigError(
-            "model=ensemble needs model.members, a mapping of names to {model: {name: ...}, recalibrate: ...}"
-        )
-    return [_member(str(name), dict(entry["model"]), {**config, **entry}) for name, entry in listed.items()]
+        raise ConfigError("model=ensemble needs model.members, a mapping of names to {name: MODEL, ...settings}")
+    schedules = dict(config["schedules"])
+    for name, schedule in schedules.items():
+        if name not in listed:
+            raise ConfigError(unknown("ensemble member in schedules", str(name), [str(member) for member in listed]))
+        for key in schedule:
+            if key not in (*_RECALIBRATION_KEYS, "recalibrate", "seeds"):
+                raise ConfigError(unknown("schedule key", str(key), [*_RECALIBRATION_KEYS, "recalibrate", "seeds"]))
+    return [_member(str(n), dict(entry), {**config, **schedules.get(n, {})}) for n, entry in listed.items()]
 
 
 def _member(name: str, model: dict[str, Any], config: Mapping[str, Any]) -> Member:

@@ -7,8 +7,11 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 from forecasting.ensemble import Aggregation, Weighting, least_absolute_weights
-from forecasting.errors import DataError, SettingError
+from forecasting.errors import ArtefactError, DataError, SettingError
+from forecasting.models import create
 from forecasting.models.base import QUANTILE_LEVELS, Prediction
+from forecasting.models.ensemble import EnsembleForecaster
+from forecasting.samples import DayAheadSamples
 
 DAYS, STEPS = 200, 24
 DAY = np.datetime64("2024-01-01") + np.arange(DAYS)
@@ -116,3 +119,56 @@ def test_members_that_do_not_match_are_refused() -> None:
         Aggregation().combine(members, y, DAY[::-1])
     with pytest.raises(SettingError, match="shrinkage"):
         Aggregation(shrinkage=1.5)
+
+
+def seasonal_market(days: int = 150) -> DayAheadSamples:
+    """Prices that repeat weekly, plus noise."""
+    rng = np.random.default_rng(8)
+    values = (50 + 10 * np.sin(np.arange(days * 24) * 2 * np.pi / 168) + rng.normal(size=days * 24)).reshape(days, 24)
+    history = np.stack([values[k - 7 : k] for k in range(7, days)])[..., None].astype(np.float32)
+    day = np.datetime64("2024-01-01") + np.arange(7, days)
+    return DayAheadSamples(
+        target="price",
+        unit="EUR/MWh",
+        step_minutes=60,
+        zone=np.full(len(day), "Z"),
+        day=day,
+        issued_at=(day - np.timedelta64(13, "h")).astype("datetime64[ns]"),
+        history=history,
+        history_channels=("price",),
+        future=np.zeros((len(day), 24, 0), dtype=np.float32),
+        future_channels=(),
+        y=values[7:].astype(np.float32),
+    )
+
+
+MEMBERS = {"weekly": {"name": "naive_weekly"}, "daily": {"name": "naive", "rule": "daily"}}
+
+
+def test_forecaster_weighs_its_members_on_validation_days() -> None:
+    samples = seasonal_market()
+    model = create("ensemble", members=MEMBERS, shrinkage=0.0)
+    assert isinstance(model, EnsembleForecaster)
+    model.fit(samples.select(slice(0, 100)), samples.select(slice(100, None)))
+    assert model.weights[0] > 0.8
+    model.fit(samples)
+    assert model.weights == pytest.approx([0.5, 0.5])
+    parts = [member.predict(samples).quantiles for member in model.members.values()]
+    assert model.predict(samples).quantiles == pytest.approx((parts[0] + parts[1]) / 2)
+
+
+def test_forecaster_is_the_same_after_save_and_load() -> None:
+    samples = seasonal_market()
+    model = EnsembleForecaster(MEMBERS)
+    model.fit(samples.select(slice(0, 100)), samples.select(slice(100, None)))
+    again = EnsembleForecaster(**model.settings()).load_state(model.state())
+    assert (again.predict(samples).quantiles == model.predict(samples).quantiles).all()
+    with pytest.raises(ArtefactError, match="does not fit"):
+        EnsembleForecaster({"one": {"name": "naive"}}).load_state(model.state())
+
+
+def test_member_without_a_model_is_refused() -> None:
+    with pytest.raises(SettingError, match="needs a model name"):
+        EnsembleForecaster({"lear": {"windows": [84]}})
+    with pytest.raises(SettingError, match="needs members"):
+        EnsembleForecaster({})

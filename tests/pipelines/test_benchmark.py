@@ -72,14 +72,14 @@ def test_run_leaves_its_files_and_the_promised_rows(small_market: Path, tmp_path
 
 
 def test_ensemble_of_members_with_their_own_schedules(small_market: Path, tmp_path: Path) -> None:
-    members = (
-        "+model.members={lear: {model: {name: lear, windows: [84]}, recalibrate: never},"
-        " naive: {model: {name: naive}, recalibrate: weekly}}"
-    )
+    members = "model.members={lear: {name: lear, windows: [84]}, naive: {name: naive}}"
+    schedules = "schedules={lear: {recalibrate: never}}"
     finished = run_here(
         "benchmark",
         tmp_path / "run",
-        *small(small_market, tmp_path, "model=naive", "~model.rule", "model.name=ensemble", members),
+        *small(
+            small_market, tmp_path, "model=ensemble", "~model.members", f"+{members}", "~schedules", f"+{schedules}"
+        ),
     )
     record = finished.outcome.record
     rows = {row["model"]: row for row in record["rows"]}
@@ -87,6 +87,13 @@ def test_ensemble_of_members_with_their_own_schedules(small_market: Path, tmp_pa
     assert record["recalibration"] == {"lear": "fitted once", "naive": "refitted every 7 days"}
     assert sum(record["weights"]["NP"].values()) == pytest.approx(1.0)
     assert record["weights"]["NP"]["lear"] > 0.7
+
+
+def test_schedule_of_a_strange_member_is_refused(small_market: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'transformer'"):
+        run_here(
+            "benchmark", tmp_path / "run", *small(small_market, tmp_path, "model=ensemble", "+schedules.transformr={}")
+        )
 
 
 def test_unknown_benchmark_market_and_setting_are_refused(small_market: Path, tmp_path: Path) -> None:
