@@ -20,18 +20,20 @@ SMALL: dict[str, dict[str, Any]] = {
     "conditional_transformer": {"width": 16, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "hidden": 16},
     "paper_transformer": {"width": 16, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "hidden": 16},
     "lear": {"windows": [28, 56]},
+    "ensemble": {"members": {"linear": {"name": "lear", "windows": [28]}, "naive": {"name": "naive"}}},
 }
+WITHOUT_NETWORK = ("lear", "naive", "naive_weekly", "ensemble")
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in available()),
     ("paper_transformer", {"autoregressive": True}),
     ("feed_forward", {"head": "johnson_su"}),
     ("conditional_transformer", {"head": "student_t"}),
 ]
-UNCONDITIONAL = [name for name in available() if name not in ("lear", "naive", "naive_weekly")]
+UNCONDITIONAL = [name for name in available() if name not in WITHOUT_NETWORK]
 
 
 def build(name: str, extra: dict[str, Any]) -> Any:
-    neural = name not in ("lear", "naive", "naive_weekly")
+    neural = name not in WITHOUT_NETWORK
     training = {"training": {"steps": 4, "checks": 2}} if neural else {}
     return create(name, **SMALL.get(name, {}), **training, **extra)
 
