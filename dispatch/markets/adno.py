@@ -33,7 +33,7 @@ from dispatch.assets.wind import declare_wind
 from dispatch.case_adno import AdnoCase
 from dispatch.case_adno_checks import supply_faults
 from dispatch.case_inputs import AdnoInputs, adno_inputs, feeder_of
-from dispatch.conic.cones import Cone, RotatedCone
+from dispatch.conic.cones import Cone
 from dispatch.errors import InfeasibleError, SolverError, UnboundedError
 from dispatch.exactness import solve_exact
 from dispatch.infeasibility import MOST_ROWS, describe, explain
@@ -46,7 +46,7 @@ from dispatch.markets.adno_solution import AdnoSolution, on_ac_state, read_solut
 from dispatch.markets.adno_uniform import UniformResponse
 from dispatch.network.feeder import Feeder
 from dispatch.schedule import Schedule
-from dispatch.solver import CutPool, SolveResult, SolverOptions
+from dispatch.solver import SolveResult, SolverOptions
 from dispatch.solver import solve as solve_cones
 
 VARIANTS: dict[str, Callable[[], CustomerModel]] = {
@@ -77,15 +77,8 @@ class AdnoModel:
     model: Any
     cones: list[Cone]
 
-    @property
-    def line_cones(self) -> list[RotatedCone]:
-        """The cones of the network, for the physical gap."""
-        return [cone for cone in self.cones if isinstance(cone, RotatedCone)]
 
-
-def solve(
-    case: AdnoCase, variant: str, method: str, options: SolverOptions, warm_cuts: CutPool | None = None
-) -> Schedule:
+def solve(case: AdnoCase, variant: str, method: str, options: SolverOptions) -> Schedule:
     """The operator's best schedule with its certificate; see the module for variants.
 
     Raises
@@ -99,7 +92,7 @@ def solve(
     built = build(case, variant)
     seconds = {"build": time.perf_counter() - clock}
     clock = time.perf_counter()
-    solution, result, notes = _solve_built(built, variant, options, warm_cuts)
+    solution, result, notes = _solve_built(built, variant, options)
     seconds["solve"] = time.perf_counter() - clock
     clock = time.perf_counter()
     certificate = certify_adno(solution, variant, result)
@@ -132,14 +125,12 @@ def _utc(case: AdnoCase) -> pd.Index:
     return case.index if case.index.tz is None else case.index.tz_convert("UTC")
 
 
-def _solve_built(
-    built: AdnoModel, variant: str, options: SolverOptions, warm_cuts: CutPool | None
-) -> tuple[AdnoSolution, SolveResult, list[str]]:
+def _solve_built(built: AdnoModel, variant: str, options: SolverOptions) -> tuple[AdnoSolution, SolveResult, list[str]]:
     """Solve; once more with storage binaries if a store was found charging and discharging at once."""
     for storage_binaries in (False, True):
         if storage_binaries:
             built = build(built.case, variant, storage_binaries=True)
-        result, repaired = _solve_physical(built, options, warm_cuts)
+        result, repaired = _solve_physical(built, options)
         _refuse(built, result)
         decision = built.customers.decision(built.model, built.case, built.inputs)
         solution = read_solution(built.model, built.case, built.inputs, built.feeder, decision)
@@ -163,11 +154,11 @@ def _solve_built(
     return solution, result, notes
 
 
-def _solve_physical(built: AdnoModel, options: SolverOptions, warm_cuts: CutPool | None) -> tuple[SolveResult, bool]:
+def _solve_physical(built: AdnoModel, options: SolverOptions) -> tuple[SolveResult, bool]:
     """The result, and whether slack cones had to be mended; SCIP gives a second opinion on the relaxation alone."""
     if built.feeder is None or options.solver != "highs":
-        return solve_cones(built.model, built.cones, options, warm_cuts), False
-    result, report = solve_exact(built.model, built.cones, built.model.network, options, warm_cuts)
+        return solve_cones(built.model, built.cones, options), False
+    result, report = solve_exact(built.model, built.cones, built.model.network, options)
     return result, report.repaired
 
 

@@ -74,7 +74,10 @@ def test_subsidy_helps_operator_and_customers(ieee33: AdnoCase, responsive: disp
     assert (gained >= -1e-6).all()
 
 
-@pytest.mark.parametrize(("steps", "step_hours"), [(23, 1.0), (25, 1.0), (92, 0.25), (96, 0.25), (100, 0.25)])
+@pytest.mark.parametrize(
+    ("steps", "step_hours"),
+    [(23, 1.0), (25, 1.0), (92, 0.25), pytest.param(100, 0.25, marks=pytest.mark.slow)],
+)
 def test_days_of_any_length(ieee33: AdnoCase, steps: int, step_hours: float) -> None:
     index = pd.date_range("2025-03-29T23:00", periods=steps, freq=pd.Timedelta(hours=step_hours), tz="UTC")
     spot = 80 + 30 * np.sin(np.arange(steps) * step_hours / 24 * 2 * np.pi)
