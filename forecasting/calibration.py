@@ -35,16 +35,20 @@ class RollingConformal:
     the rolling window is what follows a changing market. The median stays where it is.
 
     ``least_days``: with fewer known days nothing is changed. ``delay_days``: the newest day whose truth is known when day
-    ``d`` is forecast is ``d - delay_days`` (1 for auction prices, 2 for measured power).
+    ``d`` is forecast is ``d - delay_days`` (1 for auction prices, 2 for measured power). ``pooled_steps``: neighbouring
+    steps on either side whose errors count as well, for windows of few days.
     """
 
     window_days: int = 182
     least_days: int = 28
     delay_days: int = 1
+    pooled_steps: int = 0
 
     def __post_init__(self) -> None:
         if min(self.window_days, self.least_days, self.delay_days) < 1:
             raise SettingError("conformal calibration: window_days, least_days and delay_days must be at least 1")
+        if self.pooled_steps < 0:
+            raise SettingError("conformal calibration: pooled_steps must not be negative")
 
     def learn(self, quantiles: FloatArray, y: FloatArray, levels: Sequence[float]) -> Correction | None:
         """Correction from past uncalibrated quantiles ``[D, S, Q]`` and truths ``[D, S]``; ``None`` if too few days.
@@ -56,7 +60,8 @@ class RollingConformal:
         alphas = np.asarray(levels)
         width = quantiles[..., -1] - quantiles[..., 0]
         least_width = np.maximum(_LEAST_WIDTH_SHARE * width.mean(axis=0), 1e-9)
-        scores = np.sort((y[..., None] - quantiles) / np.maximum(width, least_width)[..., None], axis=0)  # NaN last
+        scores = (y[..., None] - quantiles) / np.maximum(width, least_width)[..., None]
+        scores = np.sort(self._with_neighbours(scores), axis=0)  # NaN last
         known = np.isfinite(scores).sum(axis=0)  # [S, Q]
         lower = alphas < 0.5
         rank = np.where(lower, np.floor(alphas * (known + 1)), np.ceil(alphas * (known + 1)))
@@ -64,6 +69,13 @@ class RollingConformal:
         shift = np.take_along_axis(scores, position[None], axis=0)[0]
         shift = np.where((known >= self.least_days) & (alphas != 0.5), shift, 0.0)
         return Correction(shift, least_width, len(quantiles))
+
+    def _with_neighbours(self, scores: FloatArray) -> FloatArray:
+        """Scores ``[D, S, Q]`` with those of the ``pooled_steps`` steps before and after, as further days."""
+        reach = self.pooled_steps
+        padded = np.pad(scores, ((0, 0), (reach, reach), (0, 0)), constant_values=np.nan)
+        steps = scores.shape[1]
+        return np.concatenate([padded[:, shift : shift + steps] for shift in range(2 * reach + 1)], axis=0)
 
     def apply(self, prediction: Prediction, correction: Correction | None) -> Prediction:
         """Shifted quantiles, still in order and around the same median; ``std`` follows the width."""

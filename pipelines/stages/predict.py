@@ -25,6 +25,9 @@ from forecasting.windows import ChannelPlan, DecisionTime, build_samples, channe
 from pipelines.errors import ConfigError
 from pipelines.stages.night import Mode, Night
 
+#: Hours on either side whose errors calibrate an hour's intervals too: the recent days alone are few.
+POOLED_HOURS = 3
+
 #: Fewer known days than this cannot train any forecaster.
 FEWEST_DAYS = 28
 
@@ -41,6 +44,11 @@ class Target:
     places: tuple[str, ...]
     capacity_mw: Mapping[str, float]
     simulated: bool = False
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Physical range in units of the samples: wind within its capacity, load not negative."""
+        return {"wind": (0.0, 1.0), "load": (0.0, np.inf)}.get(self.name, (-np.inf, np.inf))
 
     def scale(self, place: str) -> float:
         """What one unit of the samples means, in the unit of the series."""
@@ -223,7 +231,7 @@ def forecast_places(
             time_zone=night.market_time_zone,
             inputs=_inputs(plan, night, records),
             simulated=target.simulated,
-            prediction=calibrated(trained, place, unit_row),
+            prediction=calibrated(trained, target, place, unit_row),
         )
         forecasts.append(times(forecast, scale))
     return forecasts
@@ -247,13 +255,17 @@ def _inputs(plan: ChannelPlan, night: Night, records: Mapping[str, Mapping[str, 
     return inputs
 
 
-def calibrated(trained: Trained, place: str, row: DayAheadSamples) -> Prediction:
-    """The prediction of ``row`` with its intervals corrected by the recent days of the same place (conformal)."""
+def calibrated(trained: Trained, target: Target, place: str, row: DayAheadSamples) -> Prediction:
+    """The prediction of ``row``, its intervals corrected by the recent days of the place and kept inside what is physical."""
     recent = trained.recent.select(np.flatnonzero(trained.recent.zone == place))
     raw = trained.forecaster.predict(recent)
-    rule = RollingConformal()
+    rule = RollingConformal(pooled_steps=POOLED_HOURS * 60 // row.step_minutes)
     correction = rule.learn(raw.quantiles, recent.y.astype(np.float64), raw.levels)
-    return rule.apply(trained.forecaster.predict(row), correction)
+    prediction = rule.apply(trained.forecaster.predict(row), correction)
+    low, high = target.bounds
+    return replace(
+        prediction, mean=np.clip(prediction.mean, low, high), quantiles=np.clip(prediction.quantiles, low, high)
+    )
 
 
 def unpublished(forecasts: Sequence[Forecast], night: Night, records: Mapping[str, Mapping[str, Any]]) -> list[str]:

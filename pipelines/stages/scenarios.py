@@ -36,7 +36,12 @@ def with_joint_paths(made: Mapping[str, Made], night: Night, paths: int, seed: i
         return {name: one.forecast for name, one in made.items()}
     quantiles = {name: one.forecast.quantiles for name, one in made.items()}
     levels = next(iter(made.values())).forecast.quantile_levels
-    drawn = sample_paths(quantiles, levels, ErrorRanks(ranks), paths, bounds=_bounds(made), seed=seed)
+    bounds = {}
+    for name, one in made.items():
+        low, high = one.target.bounds
+        scale = one.target.scale(one.forecast.zone)
+        bounds[name] = (low * scale, high * scale)
+    drawn = sample_paths(quantiles, levels, ErrorRanks(ranks), paths, bounds=bounds, seed=seed)
     return {name: replace(one.forecast, scenarios=drawn[name]) for name, one in made.items()}
 
 
@@ -54,14 +59,3 @@ def _common_ranks(made: Mapping[str, Made], night: Night) -> tuple[np.ndarray, d
         days = recent.day if days is None else np.intersect1d(days, recent.day)
     assert days is not None
     return days, {name: ranks[np.isin(day, days)] for name, (day, ranks) in found.items()}
-
-
-def _bounds(made: Mapping[str, Made]) -> dict[str, tuple[float, float]]:
-    bounds = {}
-    for name, one in made.items():
-        match one.target.name:
-            case "wind":
-                bounds[name] = (0.0, one.target.scale(one.forecast.zone))
-            case "load":
-                bounds[name] = (0.0, np.inf)
-    return bounds
