@@ -23,8 +23,8 @@ from dispatch.conic.tangents import CutPool
 from dispatch.errors import SolverError
 from dispatch.network.distflow import DistFlow
 from dispatch.network.line_columns import LineColumns, net_consumption
-from dispatch.network.linearisation import physical_point
 from dispatch.network.power_flow import solve_power_flow
+from dispatch.network.repair import Repair, repair
 from dispatch.network.secants import FlowRanges
 
 #: Largest cone gap (p.u.), voltage error (p.u.) and loss error (MW) of an answer that counts as physical.
@@ -92,8 +92,9 @@ def solve_exact(
 
     If the relaxation leaves cones slack, squared currents are bounded from above (Kirchhoff and secant bounds, valid for
     every AC state within the voltage limits), the problem is solved again for a valid bound and a commitment, and
-    sequential linearisation with the integers fixed gives the physical schedule. ``objective`` is then the physical
-    profit or cost and ``bound`` the relaxation's; the status is ``feasible`` if their gap stays open.
+    sequential linearisation with the integers fixed gives the physical schedule. If the gap is then open, reduced costs
+    narrow the flow ranges and the loosest chords are cut into segments. ``objective`` is the physical profit or cost and
+    ``bound`` the relaxation's; the status is ``feasible`` if their gap stays open.
 
     block: the DistFlow block inside ``model``. Other arguments and errors as for ``solve``; ``solver`` must be ``highs``.
 
@@ -119,23 +120,16 @@ def solve_exact(
     if relaxed is None or (relaxed.status == "optimal" and not _is_slack(at, relaxed.x)):
         engine = _solved(bounded, options, warm_cuts, deadline, relaxed)
         if engine.x is None or not _is_slack(at, engine.x):
-            return _finish(compiled, block, engine, engine.x, seconds, start, options, repaired=False)
-    bounded = (ranges or FlowRanges.of(compiled, block)).with_secants(compiled)
-    engine = _solved(bounded, options, warm_cuts, deadline)
-    if engine.x is None:
-        return _finish(compiled, block, engine, None, seconds, start, options, repaired=False)
-    began = time.perf_counter()
-    point = engine.x
-    if _is_slack(at, point):
-        mended = physical_point(bounded, block, point, max(deadline - began, 5.0))
-        if mended is None:
-            worst = _slack_lines(block.distflow, at.gap(point))[:3]
-            raise SolverError(
-                f"losses are useful here and no physical schedule was found; slackest lines and steps: {worst}"
-            )
-        point = mended
-    seconds["repair"] = time.perf_counter() - began
-    return _finish(compiled, block, engine, point, seconds, start, options, repaired=True)
+            return _finish(compiled, block, engine, engine.x, seconds, start, engine.pool(), repaired=False)
+    mended = repair(
+        compiled, block, ranges or FlowRanges.of(compiled, block), GAP_TOLERANCE_PU, options, warm_cuts, deadline
+    )
+    if mended.x is None and mended.relaxed_x is not None:
+        worst = _slack_lines(block.distflow, at.gap(mended.relaxed_x))[:3]
+        raise SolverError(
+            f"losses are useful here and no physical schedule was found; slackest lines and steps: {worst}"
+        )
+    return _finish(compiled, block, mended, mended.x, seconds, start, mended.cuts, repaired=mended.x is not None)
 
 
 def _ranges_if_known(compiled: Compiled, block: Any) -> FlowRanges | None:
@@ -165,25 +159,22 @@ def _is_slack(at: LineColumns, x: Any) -> bool:
 def _finish(
     compiled: Compiled,
     block: Any,
-    engine: OuterApproximation,
+    outcome: OuterApproximation | Repair,
     x: Any,
     seconds: Mapping[str, float],
     start: float,
-    options: SolverOptions,
+    cuts: CutPool,
     repaired: bool,
 ) -> tuple[SolveResult, ExactnessReport]:
-    value, report, status = engine.value, ExactnessReport(np.inf, np.inf, np.inf), engine.status
+    report = ExactnessReport(np.inf, np.inf, np.inf)
     if x is not None:
         compiled.load(x)
-        value = float(compiled.cost @ x) + compiled.offset
         report = replace(check_exactness(block), repaired=repaired)
-    if repaired and status == "optimal" and value - engine.bound > options.gap * max(1.0, abs(value)):
-        status = "feasible"
-    spent = {**engine.seconds, **seconds}
-    spent["relax"] = engine.seconds["relax"] + seconds.get("relax", 0.0)
+    spent = {**outcome.seconds, **seconds}
+    spent["relax"] = outcome.seconds.get("relax", 0.0) + seconds.get("relax", 0.0)
     spent["total"] = time.perf_counter() - start
-    result = result_of(compiled.sense, status, value, engine.bound, spent, engine.rounds, engine.pool(), engine.message)
-    return result, report
+    value, bound, rounds = outcome.value, outcome.bound, outcome.rounds
+    return result_of(compiled.sense, outcome.status, value, bound, spent, rounds, cuts, ""), report
 
 
 def _report(network: DistFlow, p: Any, q: Any, current: Any, voltage_sq: Any) -> ExactnessReport:

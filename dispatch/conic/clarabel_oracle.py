@@ -18,18 +18,41 @@ FloatArray = npt.NDArray[np.float64]
 #: (``0 <= P <= 0``), on which an interior-point method loses digits; most of them go in a pass or two.
 REDUCTION_PASSES = 6
 BOUND_TOLERANCE = 1e-9
+#: Relative slack for the accuracy of the dual solution, and reduced costs too small to conclude from.
+DUAL_SAFETY, LEAST_PRICE = 1e-6, 1e-6
 #: Relative cone violation that a point without free columns may have.
 CONE_TOLERANCE = 1e-7
 
 
 @dataclass(frozen=True, eq=False)
 class OracleAnswer:
-    """A continuous optimum: point over all columns, value and dual bound of the minimised objective with offset."""
+    """A continuous optimum: point over all columns, value and dual bound of the minimised objective with offset.
+
+    lower, upper: the bounds in force; lower_price, upper_price: what the objective gains at least per unit of distance
+    from them (reduced costs, nonnegative). None without an interior-point solution.
+    """
 
     status: Literal["optimal", "infeasible", "unbounded", "failed"]
     x: FloatArray
     value: float
     bound: float
+    lower: FloatArray | None = None
+    upper: FloatArray | None = None
+    lower_price: FloatArray | None = None
+    upper_price: FloatArray | None = None
+
+    def bounds_within(self, cutoff: float) -> tuple[FloatArray, FloatArray] | None:
+        """Bounds that every point with a value up to ``cutoff`` keeps; None if there are no prices.
+
+        By duality ``value(x) >= bound + lower_price (x - lower) + upper_price (upper - x)`` for every feasible ``x``.
+        """
+        if self.lower is None or self.upper is None or self.lower_price is None or self.upper_price is None:
+            return None
+        room = max(cutoff - self.bound, 0.0) + DUAL_SAFETY * max(1.0, abs(cutoff))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            upper = np.where(self.lower_price > LEAST_PRICE, self.lower + room / self.lower_price, np.inf)
+            lower = np.where(self.upper_price > LEAST_PRICE, self.upper - room / self.upper_price, -np.inf)
+        return np.maximum(self.lower, lower), np.minimum(self.upper, upper)
 
 
 def solve_continuous(
@@ -53,7 +76,7 @@ def solve_continuous(
         if (compiled.cones.violation(x) > CONE_TOLERANCE).any():
             return OracleAnswer("infeasible", nothing, np.inf, np.inf)
         return OracleAnswer("optimal", x, constant, constant)
-    A, b, cones = _clarabel_rows(compiled, lower, upper, live_rows, x, free)
+    A, b, cones, bound_rows = _clarabel_rows(compiled, lower, upper, live_rows, x, free)
     settings = clarabel.DefaultSettings()
     settings.verbose = False
     settings.max_threads = threads
@@ -70,7 +93,13 @@ def solve_continuous(
     if status not in ("Solved", "AlmostSolved"):
         return OracleAnswer("failed", nothing, np.inf, -np.inf)
     x[free] = np.clip(np.asarray(solution.x), lower[free], upper[free])
-    return OracleAnswer("optimal", x, constant + float(cost @ x[free]), constant + scale * solution.obj_val_dual)
+    has_top, has_floor = np.isfinite(upper[free]), np.isfinite(lower[free])
+    prices = scale * np.asarray(solution.z)[bound_rows]
+    lower_price, upper_price = np.zeros(compiled.size), np.zeros(compiled.size)
+    upper_price[free[has_top]], lower_price[free[has_floor]] = np.split(prices, [int(has_top.sum())])
+    value = constant + float(cost @ x[free])
+    bound = constant + scale * solution.obj_val_dual
+    return OracleAnswer("optimal", x, value, bound, lower, upper, lower_price, upper_price)
 
 
 def _tighten(
@@ -130,8 +159,8 @@ def _clarabel_rows(
     live: npt.NDArray[np.bool_],
     x: FloatArray,
     free: npt.NDArray[np.int64],
-) -> tuple[csr_array, FloatArray, list[object]]:
-    """``A x + s = b`` over the free columns: equalities, then inequalities and bounds, then cones."""
+) -> tuple[csr_array, FloatArray, list[object], slice]:
+    """``A x + s = b`` over the free columns: equalities, inequalities, bounds (their rows are the slice), cones."""
     settled = compiled.matrix @ x
     matrix = compiled.matrix.tocsc()[:, free].tocsr()
     low, high = compiled.row_lower - settled, compiled.row_upper - settled
@@ -158,4 +187,5 @@ def _clarabel_rows(
     inequalities = int(below.sum() + above.sum() + has_top.sum() + has_floor.sum())
     cones: list[object] = [clarabel.ZeroConeT(int(equal.sum())), clarabel.NonnegativeConeT(inequalities)]
     cones += [clarabel.SecondOrderConeT(int(size)) for size in compiled.cones.sizes]
-    return A, b, cones
+    first = int(equal.sum() + below.sum() + above.sum())
+    return A, b, cones, slice(first, int(equal.sum()) + inequalities)

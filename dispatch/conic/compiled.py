@@ -70,6 +70,23 @@ class Compiled:
             row_upper=np.concatenate([self.row_upper, upper]),
         )
 
+    def with_columns(self, lower: FloatArray, upper: FloatArray, integer: npt.NDArray[np.bool_]) -> Compiled:
+        """The same problem with further columns of no cost that enter no row yet."""
+        count = len(lower)
+
+        def padded(matrix: csr_array) -> csr_array:
+            return csr_array((matrix.data, matrix.indices, matrix.indptr), shape=(matrix.shape[0], self.size + count))
+
+        return replace(
+            self,
+            matrix=padded(self.matrix),
+            lower=np.concatenate([self.lower, lower]),
+            upper=np.concatenate([self.upper, upper]),
+            integer=np.concatenate([self.integer, integer]),
+            cost=np.concatenate([self.cost, np.zeros(count)]),
+            cones=replace(self.cones, H=padded(self.cones.H)),
+        )
+
     def load(self, x: FloatArray) -> None:
         """Write ``x`` into the Pyomo variables, integers rounded and bounds respected to the last digit."""
         tidy = np.clip(np.where(self.integer, np.round(x), x), self.lower, self.upper).tolist()

@@ -28,6 +28,8 @@ CUT_TOLERANCE = 1e-6
 LINEAR_ROUNDS = 60
 #: Share of the total gap that a MILP may leave open.
 MILP_GAP_SHARE = 0.25
+#: The same where a feasible point is known beforehand and only the bound is wanted.
+PROOF_GAP_SHARE = 0.8
 
 
 class OuterApproximation:
@@ -63,11 +65,15 @@ class OuterApproximation:
             pool.add(self.compiled.cones.names[cone], point)
         return pool
 
-    def run(self, relaxed: OracleAnswer | None = None) -> None:
+    def run(self, relaxed: OracleAnswer | None = None, start: FloatArray | None = None) -> None:
         """Solve until the gap is closed, the problem is proved infeasible, or time is up.
 
-        relaxed: optimum of the continuous relaxation, if the caller has it.
+        relaxed: optimum of the continuous relaxation, if the caller has it. start: a point known to be feasible; the
+        search then is for a proof rather than for points, and a MILP may leave the whole gap open.
         """
+        if start is not None:
+            self.x, self.value = start, float(self.compiled.cost @ start) + self.compiled.offset
+            self.model.offer(start)
         if not self._relax(relaxed):
             return
         if self.compiled.integer.any():
@@ -124,7 +130,7 @@ class OuterApproximation:
             self.x, self.value, self.bound, self.status = answer.x, answer.value, answer.value, "optimal"
 
     def _rounds(self) -> None:
-        milp_gap = self.options.gap * MILP_GAP_SHARE
+        milp_gap = self.options.gap * (MILP_GAP_SHARE if self.x is None else PROOF_GAP_SHARE)
         while self.rounds < self.options.max_rounds:
             self.rounds += 1
             with self._phase("milp"):

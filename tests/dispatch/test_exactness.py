@@ -99,7 +99,7 @@ def test_negative_prices_are_mended_with_a_valid_bound(price: float, oracle: Any
     assert report.repaired and report.exact
     assert result.status in ("optimal", "feasible")
     assert result.bound <= result.objective
-    assert result.gap < 0.02
+    assert result.gap < (1e-4 if oracle == "clarabel" else 0.02)
     honest = price * sum(pyo.value(m.network.import_mw[t]) for t in (0, 1)) + sum(
         60 * pyo.value(m.mw[t]) + 5 * pyo.value(m.on[t]) for t in (0, 1)
     )
