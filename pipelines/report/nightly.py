@@ -92,9 +92,9 @@ def nightly_page(
 
 
 def simulated_banners(forecasts: Mapping[str, Forecast], *, simulated: bool = False) -> list[str]:
-    """The warning that some or all of the data is simulated."""
+    """The warning that all of the data is simulated (``simulated``), or some of the forecasts' own series."""
     named = [name for name, forecast in forecasts.items() if forecast.simulated]
-    if simulated or (named and len(named) == len(forecasts)):
+    if simulated:
         return [SIMULATED_BANNER]
     if named:
         return [f"This page shows simulated data in part: {', '.join(named)}. The other series are real."]
