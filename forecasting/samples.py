@@ -101,7 +101,9 @@ class DayAheadSamples:
                 first.future_channels,
                 first.history_days,
             ):
-                raise DataError(f"samples of {first.zone[0]} and {part.zone[0]} do not have the same channels and steps")
+                raise DataError(
+                    f"samples of {first.zone[0]} and {part.zone[0]} do not have the same channels and steps"
+                )
         names = ("zone", "day", "issued_at", "history", "future", "y")
         stacked: dict[str, Any] = {name: np.concatenate([getattr(p, name) for p in parts]) for name in names}
         return replace(first, **stacked)

@@ -105,6 +105,16 @@ def test_left_out_residuals_equal_a_refit_on_the_held_selection() -> None:
     assert fit.residuals[:15, 0] == pytest.approx(y[:15] - x[:15][:, active] @ beta, abs=1e-6)
 
 
+def test_left_out_residuals_of_few_rows_equal_a_lasso_refit() -> None:
+    rng = np.random.default_rng(3)
+    design = rng.standard_normal((40, 30))
+    targets = (3 * design[:, 0] - 2 * design[:, 4] + 0.3 * rng.standard_normal(40))[:, None]
+    fit = fit_lasso(design, targets, Penalty.PUBLISHED, folds=4)
+    x, y = design - design.mean(axis=0), targets[:, 0] - targets.mean()
+    refit = Lasso(alpha=fit.penalties[0], fit_intercept=False, tol=1e-12, max_iter=100_000).fit(x[10:], y[10:])
+    assert fit.residuals[:10, 0] == pytest.approx(y[:10] - refit.predict(x[:10]), abs=1e-5)
+
+
 def test_linear_market_is_forecast_to_its_noise() -> None:
     samples = linear_market(days=400)
     train, test = samples.select(slice(0, 300)), samples.select(slice(300, None))

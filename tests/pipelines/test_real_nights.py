@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.pipelines.running import Finished, run_here
 
 pytestmark = pytest.mark.data
