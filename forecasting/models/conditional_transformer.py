@@ -41,7 +41,7 @@ class ConditionalTransformer(NeuralForecaster):
     """
 
     name: ClassVar[str] = "conditional_transformer"
-    training_defaults: ClassVar[Mapping[str, Any]] = {"steps": 3000, "learning_rate": 1e-3, "average_decay": 0.995}
+    training_defaults: ClassVar[Mapping[str, Any]] = {"steps": 2000, "learning_rate": 1e-3, "average_decay": 0.995}
 
     def __init__(
         self,
@@ -52,7 +52,7 @@ class ConditionalTransformer(NeuralForecaster):
         decoder_blocks: int = 2,
         hidden: int = 128,
         flat_hidden: int = 128,
-        dropout: float = 0.1,
+        dropout: float = 0.2,
         condition_dropout: float = 0.05,
         history_days: int = 14,
         transform: str | None = None,
