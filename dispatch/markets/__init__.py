@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 MARKETS: dict[str, tuple[str, str]] = {
     "adno": ("dispatch.markets.adno", "dispatch.case_adno:AdnoCase"),
     "industrial_parks": ("dispatch.markets.industrial_parks", "dispatch.case_parks:IndustrialParksCase"),
+    "microgrids": ("dispatch.markets.microgrids", "dispatch.case_microgrids:MicrogridsCase"),
 }
 
 

@@ -1,0 +1,101 @@
+"""The certificate of a microgrids schedule, from its values alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dispatch.certificate import Certificate
+from dispatch.certify import largest
+from dispatch.markets.microgrids_follower import MicrogridPlan, MicrogridQp
+from dispatch.markets.microgrids_inputs import MicrogridInputs
+from dispatch.markets.microgrids_solution import MicrogridsSolution
+
+FloatArray = NDArray[np.float64]
+
+#: Relative change of all tariffs by which ties are looked for.
+NUDGE = 1e-6
+
+
+def certify_microgrids(
+    solution: MicrogridsSolution, claimed: float, mip_gap: float | None = None, dual_bound_ratio: float | None = None
+) -> Certificate:
+    """Every check that applies; see ``Certificate`` for what each figure means.
+
+    Parameters
+    ----------
+    claimed: the profit as the method found it (linearised for ``exact``), against the microgrids' own answers.
+    mip_gap, dual_bound_ratio: of the exact method; other methods prove no optimality.
+    """
+    buy, sell = solution.buy, solution.sell
+    programs = [MicrogridQp(grid) for grid in solution.inputs.grids]
+    answers = [program.respond(buy, sell) for program in programs]
+    gains, gaps = [], []
+    for grid, plan, answer, program in zip(solution.inputs.grids, solution.plans, answers, programs, strict=True):
+        planned, best = plan.cost(grid, buy, sell), answer.cost(grid, buy, sell)
+        scale = max(1.0, abs(best))
+        gains.append((planned - best) / scale)
+        gaps.append(abs(planned - program.proven_cost) / scale)
+    profit = _profit(solution, answers)
+    return Certificate(
+        balance_max=largest(*violations(solution)),
+        best_response_gap=max(0.0, *gains),
+        duality_gap=max(gaps),
+        objective_identity=abs(profit - claimed) / max(1.0, abs(solution.profit)),
+        dual_bound_ratio=dual_bound_ratio,
+        mip_gap=mip_gap,
+        tie_width=_tie_width(solution, programs, profit),
+    )
+
+
+def _profit(solution: MicrogridsSolution, plans: list[MicrogridPlan]) -> float:
+    return solution.inputs.profit(solution.buy, solution.sell, np.stack([plan.exchange for plan in plans]))
+
+
+def _tie_width(solution: MicrogridsSolution, programs: list[MicrogridQp], profit: float) -> float:
+    """Change of the profit when tariffs are off by a millionth: microgrids with unique answers hardly move."""
+    moved = []
+    for sign in (1.0, -1.0):
+        buy, sell = solution.buy * (1 + sign * NUDGE), solution.sell * (1 - sign * NUDGE)
+        moved.append(_profit(solution, [program.respond(buy, sell) for program in programs]))
+    return max(abs(value - profit) for value in moved)
+
+
+def violations(solution: MicrogridsSolution) -> Iterator[FloatArray]:
+    """How far each balance and limit is missed, MW, MWh or relative price; nothing is positive in a feasible schedule."""
+    inputs = solution.inputs
+    highest = max(float(inputs.grid_buy.max()), 1e-9)
+    yield (inputs.feed_in - solution.sell) / highest
+    yield (solution.sell - solution.buy) / highest
+    yield (solution.buy - inputs.grid_buy) / highest
+    for grid, plan in zip(inputs.grids, solution.plans, strict=True):
+        yield from _grid_violations(grid, plan)
+
+
+def _grid_violations(grid: MicrogridInputs, plan: MicrogridPlan) -> Iterator[FloatArray]:
+    surplus = plan.exchange + plan.turbine - plan.curtailed - grid.net_load
+    for reservoir, flows in zip(grid.reservoirs, plan.flows, strict=True):
+        drawn = np.zeros(grid.steps)
+        for channel, flow in zip(reservoir.channels, flows, strict=True):
+            surplus = surplus + channel.output * flow
+            drawn = drawn + channel.draw * flow
+            yield channel.lower - flow
+            yield flow - channel.upper
+        content = reservoir.energy_start - grid.step_hours * np.cumsum(drawn)
+        yield reservoir.energy_min - content
+        yield content - reservoir.energy_max
+        yield np.abs(content[-1:] - reservoir.energy_start)
+    yield np.abs(surplus)
+    yield np.abs(plan.exchange) - grid.trade_limit
+    yield -plan.curtailed
+    yield plan.curtailed - grid.curtailable
+    yield -plan.turbine
+    unit = grid.turbine
+    yield plan.turbine - (unit.power_max_mw if unit is not None else 0.0)
+    change = np.diff(plan.turbine)
+    if unit is not None and unit.ramp_up_mw_per_hour is not None:
+        yield change - unit.ramp_up_mw_per_hour * grid.step_hours
+    if unit is not None and unit.ramp_down_mw_per_hour is not None:
+        yield -change - unit.ramp_down_mw_per_hour * grid.step_hours

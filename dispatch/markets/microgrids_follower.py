@@ -1,0 +1,118 @@
+"""A microgrid's own problem: a convex quadratic program whose answer to given tariffs is unique.
+
+Chen et al. 2024, doi 10.3389/fenrg.2024.1450731, Eqs. 6-18. The binary of Eqs. 11-12 (buying or selling) is left out: buying
+and selling at once can only cost, since the sell tariff is never above the buy tariff.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import clarabel
+import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, diags, eye, vstack
+
+from dispatch.errors import SolverError
+from dispatch.markets.microgrids_inputs import MicrogridInputs
+from dispatch.markets.microgrids_program import follower_program
+
+FloatArray = NDArray[np.float64]
+
+#: Interior-point tolerance; answers near a kink of the response are only as exact as its square root.
+TOLERANCE = 1e-10
+
+
+@dataclass(frozen=True, eq=False)
+class MicrogridPlan:
+    """What a microgrid does, ``[T]`` in MW except where said.
+
+    exchange: bought less sold. flows: by reservoir and channel. content: of each bounded reservoir at the end of a step, MWh.
+    """
+
+    exchange: FloatArray
+    turbine: FloatArray
+    curtailed: FloatArray
+    flows: tuple[tuple[FloatArray, ...], ...]
+    content: tuple[FloatArray, ...]
+
+    def own_cost(self, grid: MicrogridInputs) -> dict[str, float]:
+        """Fuel, wear and discomfort over the horizon (Chen et al. 2024, Eqs. 7-8 without the fixed charge), currency."""
+        unit, dt = grid.turbine, grid.step_hours
+        fuel = 0.0
+        if unit is not None:
+            cost = unit.cost_quadratic_per_mw2h * self.turbine**2 + unit.cost_linear_per_mwh * self.turbine
+            fuel = float(cost.sum() * dt)
+        wear = {"battery": 0.0, "shifted load": 0.0}
+        for reservoir, flows in zip(grid.reservoirs, self.flows, strict=True):
+            for channel, flow in zip(reservoir.channels, flows, strict=True):
+                wear[reservoir.name] += float(channel.wear * (flow**2).sum() * dt)
+        return {"fuel": fuel, "battery_wear": wear["battery"], "discomfort": wear["shifted load"]}
+
+    def bill(self, buy: FloatArray, sell: FloatArray, step_hours: float) -> float:
+        """What is paid to the operator, currency."""
+        exchange = self.exchange
+        return float((buy * np.clip(exchange, 0, None) + sell * np.clip(exchange, None, 0)).sum() * step_hours)
+
+    def cost(self, grid: MicrogridInputs, buy: FloatArray, sell: FloatArray) -> float:
+        """The follower's objective (Chen et al. 2024, Eq. 6), currency."""
+        return self.bill(buy, sell, grid.step_hours) + sum(self.own_cost(grid).values())
+
+
+class MicrogridQp:
+    """The follower's quadratic program, built once; only prices change between answers."""
+
+    def __init__(self, grid: MicrogridInputs) -> None:
+        self.grid = grid
+        self.calls = 0
+        #: Lower bound on the cost of the last answer by its dual, currency.
+        self.proven_cost = -np.inf
+        self.program = program = follower_program(grid)
+        self._scale = max(float(np.abs(np.concatenate([program.quadratic, program.linear])).max()), 1.0)
+        size = len(program.lower)
+        rows = vstack([program.equal, program.below, eye(size), -eye(size)], format="csc")
+        limits = np.concatenate([program.target, program.limit, program.upper, -program.lower])
+        equal = len(program.target)
+        cones = [clarabel.ZeroConeT(equal), clarabel.NonnegativeConeT(len(limits) - equal)]
+        settings = clarabel.DefaultSettings()
+        settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
+        square = csc_matrix(diags(program.quadratic / self._scale))
+        self._solver = clarabel.DefaultSolver(square, program.linear / self._scale, rows, limits, cones, settings)
+
+    def respond(self, buy: FloatArray, sell: FloatArray) -> MicrogridPlan:
+        """The cheapest plan at tariffs ``[T]``, currency/MWh.
+
+        Raises
+        ------
+        SolverError
+            If no plan serves the load, whatever the tariffs.
+        """
+        self.calls += 1
+        T, program = self.grid.steps, self.program
+        cost = program.linear.copy()
+        cost[program.bought], cost[program.sold] = buy, -sell
+        self._solver.update(q=cost / self._scale)
+        answer = self._solver.solve()
+        if str(answer.status) not in ("Solved", "AlmostSolved"):
+            raise SolverError(f"microgrid {self.grid.name}: no plan serves its load ({answer.status})")
+        self.proven_cost = float(answer.obj_val_dual) * self._scale * self.grid.step_hours
+        x = np.clip(np.asarray(answer.x), program.lower, program.upper)
+        flows = tuple(tuple(x[place] for place in places) for places in program.flows)
+        return MicrogridPlan(
+            exchange=x[program.bought] - x[program.sold],
+            turbine=x[program.turbine] if program.turbine is not None else np.zeros(T),
+            curtailed=x[program.curtailed],
+            flows=flows,
+            content=contents(self.grid, flows),
+        )
+
+
+def contents(grid: MicrogridInputs, flows: tuple[tuple[FloatArray, ...], ...]) -> tuple[FloatArray, ...]:
+    """Content of each bounded reservoir at the end of every step, MWh (Chen et al. 2024, Eq. 16 with ``E_max`` for ``T``)."""
+    return tuple(
+        reservoir.energy_start
+        - grid.step_hours * np.cumsum(sum(c.draw * f for c, f in zip(reservoir.channels, found, strict=True)))
+        for reservoir, found in zip(grid.reservoirs, flows, strict=True)
+        if reservoir.bounded
+    )
