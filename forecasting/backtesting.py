@@ -126,6 +126,20 @@ def backtest(
     gives the same result as an uninterrupted run. A changed model, setting, seed or data set starts anew.
 
     Raises ``DataError`` if no test day lies in the interval or nothing is known before it.
+
+    >>> from forecasting.models.naive import Naive
+    >>> values = np.sin(np.arange(60 * 24) * np.pi / 12).reshape(60, 24).astype(np.float32)
+    >>> day = np.datetime64("2024-01-01") + np.arange(7, 60)
+    >>> history = np.stack([values[k - 7 : k, :, None] for k in range(7, 60)])
+    >>> issued = (day - np.timedelta64(13, "h")).astype("datetime64[ns]")
+    >>> nothing = np.zeros((53, 24, 0), dtype=np.float32)
+    >>> zone = np.full(53, "DK_1")
+    >>> samples = DayAheadSamples(
+    ...     "price", "EUR/MWh", 60, zone, day, issued, history, ("price",), nothing, (), values[7:]
+    ... )
+    >>> result = backtest(Naive, samples, day[40], day[-1], recalibration=Recalibration(every_days=7))
+    >>> result.refits, result.prediction.mean.shape
+    (2, (13, 24))
     """
     job = BacktestJob(
         label="backtest",

@@ -44,7 +44,8 @@ def fit_lasso(design: FloatArray, targets: FloatArray, penalty: Penalty, folds: 
     """Fit ``S`` LASSO regressions of ``targets`` ``[n, S]`` on ``design`` ``[n, p]``, rows in time order.
 
     The objective is ``|y - Xb|^2 / (2 n) + penalty * |b|_1`` with a free intercept. Residuals are those of contiguous
-    blocks left out one by one, with selected regressors and their signs held: the refit is then one linear system.
+    blocks left out one by one. With many rows the refits hold the selected regressors and their signs, which makes each
+    one linear system; with fewer than two rows per regressor that is ill-conditioned, and every refit is a LASSO.
     """
     rows = len(design)
     x_mean, y_mean = design.mean(axis=0), targets.mean(axis=0)
@@ -72,7 +73,8 @@ def fit_lasso(design: FloatArray, targets: FloatArray, penalty: Penalty, folds: 
             cross[:, step], gram, n_samples=rows, method="lasso", max_iter=_MAX_STEPS, alpha_min=penalties[step]
         )
         coefficients[:, step] = path[:, -1]
-    residuals = _held_selection_residuals(x, y, gram, cross, coefficients, penalties, folds)
+    leave_out = _held_selection_residuals if rows >= 2 * design.shape[1] else _refitted_residuals
+    residuals = leave_out(x, y, gram, cross, coefficients, penalties, folds)
     return LassoFit(coefficients, y_mean - x_mean @ coefficients, penalties, residuals)
 
 
@@ -123,4 +125,31 @@ def _held_selection_residuals(
             ridge = 1e-8 * np.trace(system) / len(active) + 1e-12
             beta = np.linalg.solve(system + ridge * np.eye(len(active)), kept_cross[active, step] - pull)
             residuals[block, step] = held[:, step] - left[:, active] @ beta
+    return residuals
+
+
+def _refitted_residuals(
+    x: FloatArray,
+    y: FloatArray,
+    gram: FloatArray,
+    cross: FloatArray,
+    coefficients: FloatArray,
+    penalties: FloatArray,
+    folds: int,
+) -> FloatArray:
+    residuals = np.empty_like(y)
+    rows = len(x)
+    for block in np.array_split(np.arange(rows), min(folds, rows)):
+        left, held = x[block], y[block]
+        kept_gram, kept_cross = gram - left.T @ left, cross - left.T @ held
+        for step in range(y.shape[1]):
+            path = lars_path_gram(
+                kept_cross[:, step],
+                kept_gram,
+                n_samples=rows - len(block),
+                method="lasso",
+                max_iter=_MAX_STEPS,
+                alpha_min=penalties[step],
+            )[2]
+            residuals[block, step] = held[:, step] - left @ path[:, -1]
     return residuals

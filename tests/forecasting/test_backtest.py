@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import doctest
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
@@ -13,6 +14,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from forecasting import backtesting
 from forecasting.backtesting import BacktestJob, Recalibration, backtest, backtest_many, known_before
 from forecasting.errors import DataError, SettingError
 from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
@@ -176,6 +178,10 @@ def test_many_jobs_in_parallel_equal_one_by_one() -> None:
     assert list(results) == ["seed 0", "seed 1"] and sorted(ended) == ["seed 0", "seed 1"]
     alone = backtest(Naive, noisy_days(seed=0), FIRST_DAY + 40, FIRST_DAY + 45)
     assert (results["seed 0"].prediction.quantiles == alone.prediction.quantiles).all()
+
+
+def test_example_of_the_documentation_runs() -> None:
+    assert doctest.testmod(backtesting).failed == 0
 
 
 def test_progress_counts_days() -> None:

@@ -133,7 +133,7 @@ def test_averages_its_windows() -> None:
     train, test = samples.select(slice(0, 140)), samples.select(slice(140, None))
     medians = []
     for windows in ((56,), (112,), (56, 112)):
-        model = Lear(windows=windows)
+        model = Lear(windows=windows, residual_folds=2)
         model.fit(train)
         medians.append(model.predict(test).quantiles[..., MEDIAN])
     assert medians[2] == pytest.approx((medians[0] + medians[1]) / 2)
@@ -151,7 +151,7 @@ def test_channel_unknown_in_every_row_is_dropped_and_one_gap_is_bridged() -> Non
         history=history,
         history_channels=("price", "load_forecast", "wind_forecast"),
     )
-    plain, wide = Lear(windows=(150,)), Lear(windows=(150,))
+    plain, wide = Lear(windows=(150,), residual_folds=2), Lear(windows=(150,), residual_folds=2)
     plain.fit(samples.select(slice(0, 180)))
     wide.fit(widened.select(slice(0, 180)))
     plain_forecast = plain.predict(samples.select(slice(180, None))).quantiles
@@ -166,7 +166,7 @@ def test_channel_unknown_in_every_row_is_dropped_and_one_gap_is_bridged() -> Non
 
 def test_published_condition_changes_the_forecast() -> None:
     samples = linear_market(days=120)
-    model = Lear(windows=(100,))
+    model = Lear(windows=(100,), residual_folds=2)
     model.fit(samples.select(slice(0, 100)))
     last = samples.select(slice(100, None))
     moved = replace(last, future=last.future + 10.0)
@@ -177,7 +177,7 @@ def test_published_condition_changes_the_forecast() -> None:
 def test_wind_stays_within_zero_and_the_largest_value_seen() -> None:
     samples = linear_market(days=200)
     wind = replace(samples, target="wind", unit="MW", y=np.clip(samples.y - 55, 0, 15))
-    model = Lear(windows=(150,))
+    model = Lear(windows=(150,), residual_folds=2)
     model.fit(wind.select(slice(0, 180)))
     quantiles = model.predict(wind.select(slice(180, None))).quantiles
     assert quantiles.min() >= 0 and quantiles.max() <= 15
@@ -185,7 +185,7 @@ def test_wind_stays_within_zero_and_the_largest_value_seen() -> None:
 
 def test_save_and_load_gives_the_same_forecast_bit_for_bit() -> None:
     both = DayAheadSamples.concat([linear_market(zone="A"), linear_market(seed=1, zone="B")])
-    model = Lear(windows=(56, 120))
+    model = Lear(windows=(56, 120), residual_folds=2)
     model.fit(both)
     state = {key: torch.tensor(value.numpy().copy()) for key, value in model.state().items()}
     again = Lear(**model.settings()).load_state(state)
@@ -194,7 +194,7 @@ def test_save_and_load_gives_the_same_forecast_bit_for_bit() -> None:
 
 def test_each_zone_has_its_own_model_and_a_strange_zone_is_refused() -> None:
     a, b = linear_market(zone="A"), linear_market(seed=1, zone="B")
-    alone, pooled = Lear(windows=(120,)), Lear(windows=(120,))
+    alone, pooled = Lear(windows=(120,), residual_folds=2), Lear(windows=(120,), residual_folds=2)
     alone.fit(a)
     pooled.fit(DayAheadSamples.concat([b, a]))
     assert (alone.predict(a).quantiles == pooled.predict(a).quantiles).all()
