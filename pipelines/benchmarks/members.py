@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from forecasting.backtesting import BacktestJob, BacktestResult, Recalibration
+from forecasting.backtesting import BacktestJob, BacktestResult
 from forecasting.calibration import RollingConformal
 from forecasting.ensemble import Aggregation, Weighting
 from forecasting.models import create
 from forecasting.models.base import Prediction
 from forecasting.names import unknown
+from forecasting.recalibration import Recalibration
 from pipelines.benchmarks.task import BenchmarkTask
 from pipelines.errors import ConfigError
 

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 
 from forecasting import backtesting
-from forecasting.backtesting import BacktestJob, Recalibration, backtest, backtest_many, known_before
+from forecasting.backtesting import BacktestJob, backtest, backtest_many, known_before
 from forecasting.errors import DataError, SettingError
 from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
 from forecasting.models.naive import Naive
+from forecasting.recalibration import Recalibration
 from forecasting.samples import DayAheadSamples
 
 FIRST_DAY = np.datetime64("2024-01-08")
