@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 #: Market name to (module, class of its case). A module offers ``VARIANTS``, ``DEFAULT_VARIANT``, ``METHODS`` and ``solve``.
 MARKETS: dict[str, tuple[str, str]] = {
     "adno": ("dispatch.markets.adno", "dispatch.case_adno:AdnoCase"),
+    "energy_clearing": ("dispatch.markets.energy_clearing", "dispatch.case_clearing:EnergyClearingCase"),
     "industrial_parks": ("dispatch.markets.industrial_parks", "dispatch.case_parks:IndustrialParksCase"),
     "microgrids": ("dispatch.markets.microgrids", "dispatch.case_microgrids:MicrogridsCase"),
 }
