@@ -12,7 +12,7 @@ import pandas as pd
 from forecasting.backtesting import BacktestJob, BacktestResult, backtest_many, run_job
 from pipelines.app import Outcome, Run, command
 from pipelines.benchmarks import BenchmarkTask, benchmark_tasks
-from pipelines.benchmarks.members import ScoredForecast, combine, jobs_of, members_of
+from pipelines.benchmarks.members import Member, combine, jobs_of, members_of
 from pipelines.benchmarks.scores import peer_rows, prediction_table, score_rows
 from pipelines.report.charts import Chart, lines
 from pipelines.report.page import render
@@ -45,7 +45,7 @@ def run(run: Run) -> Outcome:
             rows += score_rows(task, forecast) + peer_rows(task)
             tables.append(prediction_table(task, [forecast]))
             weights[task.place] = dict(forecast.weights)
-    table = pd.DataFrame(rows)
+    table = pd.DataFrame(rows).astype({"refits": "Int64"})
     overall = table[table["slice"] == "all"].sort_values([tasks[0].kind, "mae"])
     kept = [tasks[0].kind, *(key for key in SUMMARY_KEYS if key in overall)]
     record: dict[str, Any] = {
@@ -99,13 +99,13 @@ def _backtests(run: Run, jobs: list[BacktestJob], workers: int) -> dict[str, Bac
 
 
 def _headline(
-    overall: pd.DataFrame, tasks: list[BenchmarkTask], members: list[Any], results: dict[str, BacktestResult]
+    overall: pd.DataFrame, tasks: list[BenchmarkTask], members: list[Member], results: dict[str, BacktestResult]
 ) -> str:
     kind = tasks[0].kind
     shown = overall[[kind, "model", "mae", "rmae", "crps", "coverage_90", "days", "refits"]]
     refits = sum(result.refits for result in results.values())
     plans = "; ".join(f"{member.name} {member.recalibration}" for member in members)
-    return f"{shown.round(3).fillna('').to_string(index=False)}\n{plans}; {refits} refits in all"
+    return f"{shown.round(3).to_string(index=False, na_rep='')}\n{plans}; {refits} refits in all"
 
 
 def _hourly_charts(table: pd.DataFrame, tasks: list[BenchmarkTask]) -> list[Chart]:
@@ -126,8 +126,6 @@ def _hourly_charts(table: pd.DataFrame, tasks: list[BenchmarkTask]) -> list[Char
         )
     return charts
 
-
-__all__ = ["ScoredForecast", "run"]
 
 main = command("benchmark", run)
 
