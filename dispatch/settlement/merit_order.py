@@ -39,37 +39,27 @@ class HourlyDispatch:
 def dispatch_hours(assets: RecourseAssets, plan: FirstStage, days: Realisations) -> HourlyDispatch:
     """Meet every hour from the cheapest blocks, storage as planned.
 
-    Blocks: wind (price 0), gas above its minimum, giving up a sale, buying, shedding. "Giving up a sale" starts from
-    selling everything that could be sold, so that one ascending order serves purchase and surplus alike.
+    Blocks: wind, gas above its minimum, giving up a sale, buying, shedding. "Giving up a sale" starts from selling
+    everything that could be sold, so that one ascending order serves purchase and surplus alike.
     """
     buy_price, sell_price = assets.imbalance_prices(days.price_per_mwh)
-    running = plan.commitment.T * assets.gas_min_mw  # [T, I]
-    headroom = plan.commitment.T * (assets.gas_max_mw - assets.gas_min_mw)
-    storage = (plan.charge_mw - plan.discharge_mw).sum(axis=0)
+    on = np.swapaxes(plan.commitment, -1, -2)  # [(K,) T, I]
+    running, headroom = on * assets.gas_min_mw, on * (assets.gas_max_mw - assets.gas_min_mw)
+    charge, discharge = plan.charge_mw.sum(axis=-2), plan.discharge_mw.sum(axis=-2)
     served = days.load_mw + plan.flexible_mw
-    need = served + plan.losses_mw + storage - plan.purchase_mw - running.sum(axis=1)
-    capacity = plan.purchase_mw + plan.commitment.T @ assets.gas_max_mw + plan.discharge_mw.sum(axis=0)
-    most_sold = capacity + days.wind_mw
+    losses = plan.losses_mw + assets.loss_share * days.load_mw
+    need = served + losses + charge - discharge - plan.purchase_mw - running.sum(axis=-1)
+    most_sold = plan.purchase_mw + on @ assets.gas_max_mw + discharge + days.wind_mw
+    most_bought = np.minimum(served + losses + charge, np.clip(assets.import_max_mw - plan.purchase_mw, 0.0, None))
     shape = (*need.shape, assets.gas_units)
-    size = np.concatenate(
-        [
-            days.wind_mw[..., None],
-            np.broadcast_to(headroom, shape),
-            most_sold[..., None],
-            (served + plan.losses_mw + plan.charge_mw.sum(axis=0))[..., None],
-            served[..., None],
-        ],
-        axis=-1,
-    )
-    price = np.concatenate(
-        [
-            np.zeros((*need.shape, 1)),
-            np.broadcast_to(assets.gas_cost_per_mwh, shape),
-            sell_price[..., None],
-            buy_price[..., None],
-            np.full((*need.shape, 1), assets.shed_cost_per_mwh),
-        ],
-        axis=-1,
+    size = _blocks(need, days.wind_mw, np.broadcast_to(headroom, shape), most_sold, most_bought, served)
+    price = _blocks(
+        need,
+        np.full(need.shape, -assets.curtailment_cost_per_mwh),
+        np.broadcast_to(assets.gas_cost_per_mwh, shape),
+        sell_price,
+        buy_price,
+        np.broadcast_to(assets.shed_cost_per_mwh + plan.income_per_mwh, need.shape),
     )
     order = np.argsort(price, axis=-1, kind="stable")
     sorted_size = np.take_along_axis(size, order, axis=-1)
@@ -96,6 +86,14 @@ def dispatch_hours(assets: RecourseAssets, plan: FirstStage, days: Realisations)
     )
 
 
+def _blocks(
+    like: FloatArray, wind: FloatArray, gas: FloatArray, sale: FloatArray, buy: FloatArray, shed: FloatArray
+) -> FloatArray:
+    """Blocks side by side, ``[K, T, I + 4]``."""
+    columns = [np.broadcast_to(block, like.shape)[..., None] for block in (wind, sale, buy, shed)]
+    return np.concatenate([columns[0], gas, *columns[1:]], axis=-1)
+
+
 def ramps_respected(assets: RecourseAssets, plan: FirstStage, gas_mw: FloatArray) -> NDArray[np.bool_]:
     """Which realisations keep every gas unit within its ramp; ``gas_mw`` is ``[K, T, I]``, the answer ``[K]``."""
     before_mw = np.concatenate([np.broadcast_to(assets.gas_initial_mw, gas_mw[:, :1].shape), gas_mw[:, :-1]], axis=1)
@@ -106,20 +104,22 @@ def ramps_respected(assets: RecourseAssets, plan: FirstStage, gas_mw: FloatArray
 
 
 def ramp_limits(assets: RecourseAssets, plan: FirstStage) -> tuple[FloatArray, FloatArray]:
-    """Largest rise and fall from the step before, ``[T, I]`` each: the ramp, or ``max(ramp, minimum)`` at start and stop."""
-    on = plan.commitment.T
-    was_on = np.vstack([assets.gas_initial_on, on[:-1]])
-    jump = np.maximum(assets.gas_ramp_mw, assets.gas_min_mw)
-    up = was_on * assets.gas_ramp_mw + (1 - was_on) * jump
-    down = on * assets.gas_ramp_mw + (1 - on) * jump
+    """Largest rise and fall from the step before, ``[(K,) T, I]`` each: the ramp, or ``max(ramp, minimum)`` at start and stop."""
+    on = np.swapaxes(plan.commitment, -1, -2)
+    first = np.broadcast_to(assets.gas_initial_on, on[..., :1, :].shape)
+    was_on = np.concatenate([first, on[..., :-1, :]], axis=-2)
+    jump_up = np.maximum(assets.gas_ramp_up_mw, assets.gas_min_mw)
+    jump_down = np.maximum(assets.gas_ramp_down_mw, assets.gas_min_mw)
+    up = np.where(was_on > 0, assets.gas_ramp_up_mw, jump_up)
+    down = np.where(on > 0, assets.gas_ramp_down_mw, jump_down)
     return up, down
 
 
 def storage_energy(assets: RecourseAssets, plan: FirstStage) -> FloatArray:
-    """Energy after each step of the planned use, MWh, ``[S, T]``."""
+    """Energy after each step of the planned use, MWh, ``[(K,) S, T]``, for stores that lose nothing over time."""
     inflow = assets.storage_efficiency_in[:, None] * plan.charge_mw
     outflow = plan.discharge_mw / assets.storage_efficiency_out[:, None]
-    return assets.storage_start_mwh[:, None] + np.cumsum(inflow - outflow, axis=1) * assets.step_hours
+    return assets.storage_start_mwh[:, None] + np.cumsum(inflow - outflow, axis=-1) * assets.step_hours
 
 
 def storage_plan_optimal(
@@ -131,40 +131,40 @@ def storage_plan_optimal(
     clipped to the hour's interval of marginal values. The value of stored energy ``sigma`` must satisfy ``sigma >= y /
     eta_in + wear`` where the store charges, ``<=`` where it could charge more, ``sigma <= y eta_out - wear`` where it
     discharges and ``>=`` where it could discharge more. From one step to the next ``sigma`` stays put, may rise where the
-    store is full, fall where it is empty; at the end it is zero unless the floor binds (then it may be positive).
+    store is full, fall where it is empty; at the end it is zero unless a limit of the final energy binds. Stores that lose
+    energy over time are left to the linear programme.
     """
+    optimal = np.full(len(days), not assets.storage_loss_per_step.any())
+    if not optimal.any():
+        return optimal
     value = np.clip(days.price_per_mwh, hours.value_low, hours.value_high)
     energy = storage_energy(assets, plan)
-    optimal = np.ones(len(days), dtype=bool)
     for s in range(assets.storages):
-        optimal &= _duals_exist(assets, plan, value, s, energy[s])
+        optimal &= _duals_exist(assets, plan, value, s, energy[..., s, :])
     return optimal
 
 
 def _duals_exist(
     assets: RecourseAssets, plan: FirstStage, value: FloatArray, s: int, energy: FloatArray
 ) -> NDArray[np.bool_]:
-    wear, power = assets.storage_wear_per_mwh[s], assets.storage_power_mw[s]
+    wear = assets.storage_wear_per_mwh[s]
     low, high = np.full(len(value), -np.inf), np.full(len(value), np.inf)
     exist = np.ones(len(value), dtype=bool)
     last = plan.steps - 1
     for t in range(plan.steps):
-        charge, discharge = plan.charge_mw[s, t], plan.discharge_mw[s, t]
+        charge, discharge = plan.charge_mw[..., s, t], plan.discharge_mw[..., s, t]
         worth_charging = value[:, t] / assets.storage_efficiency_in[s] + wear
         worth_keeping = value[:, t] * assets.storage_efficiency_out[s] - wear
-        if charge > _TOLERANCE:
-            low = np.maximum(low, worth_charging)
-        if charge < power - _TOLERANCE:
-            high = np.minimum(high, worth_charging)
-        if discharge > _TOLERANCE:
-            high = np.minimum(high, worth_keeping)
-        if discharge < power - _TOLERANCE:
-            low = np.maximum(low, worth_keeping)
+        low = np.where(charge > _TOLERANCE, np.maximum(low, worth_charging), low)
+        high = np.where(charge < assets.storage_charge_mw[s] - _TOLERANCE, np.minimum(high, worth_charging), high)
+        high = np.where(discharge > _TOLERANCE, np.minimum(high, worth_keeping), high)
+        low = np.where(discharge < assets.storage_discharge_mw[s] - _TOLERANCE, np.maximum(low, worth_keeping), low)
         exist &= low <= high + _TOLERANCE
-        floor = assets.storage_end_mwh[s] if t == last else assets.storage_min_mwh[s]
-        may_rise = energy[t] >= assets.storage_max_mwh[s] - _TOLERANCE
-        may_fall = energy[t] <= floor + _TOLERANCE
-        high = np.full_like(high, np.inf) if may_rise else high
-        low = np.full_like(low, -np.inf) if may_fall else low
+        floor, roof = assets.storage_min_mwh[s], assets.storage_max_mwh[s]
+        if t == last:
+            floor = max(floor, assets.storage_end_min_mwh[s])
+            roof = min(roof, assets.storage_end_max_mwh[s])
+        high = np.where(energy[..., t] >= roof - _TOLERANCE, np.inf, high)
+        low = np.where(energy[..., t] <= floor + _TOLERANCE, -np.inf, low)
     found: NDArray[np.bool_] = exist & (low <= _TOLERANCE) & (high >= -_TOLERANCE)
     return found

@@ -25,19 +25,24 @@ class Engine(StrEnum):
 
 
 def settle(
-    assets: RecourseAssets, plan: FirstStage, days: Realisations, engine: Engine | str = Engine.AUTO
+    assets: RecourseAssets,
+    plan: FirstStage,
+    days: Realisations,
+    engine: Engine | str = Engine.AUTO,
+    program: RecourseProgram | None = None,
 ) -> Settlement:
     """Cheapest real-time operation of every realisation, first stage fixed (Shi et al. 2023, Eqs 24-26: the paper prices
     deviations by reason; here they are the cost of an optimal recourse, from which the reasons are split afterwards).
 
-    The feeder is a copper plate with the plan's losses. Energy bought the day before is settled at the realised spot price.
-    Returns a ``Settlement`` with arrays ``[K]``. Raises ``SolverError`` if a plan contradicts itself.
+    The feeder is a copper plate with the plan's losses and ``loss_share`` of the load. Energy bought the day before is settled
+    at the realised spot price. ``plan`` is one for all, or one for each realisation. ``program`` is a model of the same assets
+    and steps to go on with. Returns a ``Settlement`` with arrays ``[K]``. Raises ``SolverError`` if a plan contradicts itself.
     """
     count, T = len(days), plan.steps
     gas = np.zeros((count, T, assets.gas_units))
     flows = {name: np.zeros((count, T)) for name in ("buy", "sell", "curtail", "shed")}
-    charge = np.broadcast_to(plan.charge_mw, (count, *plan.charge_mw.shape)).copy()
-    discharge = np.broadcast_to(plan.discharge_mw, (count, *plan.discharge_mw.shape)).copy()
+    charge = np.broadcast_to(plan.charge_mw, (count, assets.storages, T)).copy()
+    discharge = np.broadcast_to(plan.discharge_mw, (count, assets.storages, T)).copy()
     proved = np.zeros(count, dtype=bool)
     if Engine(engine) is Engine.AUTO:
         hours = dispatch_hours(assets, plan, days)
@@ -47,9 +52,9 @@ def settle(
             flow[proved] = getattr(hours, f"{name}_mw")[proved]
     rest = np.flatnonzero(~proved)
     if len(rest):
-        program = RecourseProgram(assets, plan)
+        program = program or RecourseProgram(assets, T)
         for k in rest:
-            day = program.solve(days, int(k))
+            day = program.solve(plan, days, int(k))
             gas[k] = day.gas_mw.T
             charge[k], discharge[k] = day.charge_mw, day.discharge_mw
             for name, flow in flows.items():
@@ -74,22 +79,23 @@ def _account(
     discharge: FloatArray,
     flows: dict[str, FloatArray],
 ) -> Settlement:
-    hours = assets.step_hours
+    hours, count = assets.step_hours, len(days)
     buy_price, sell_price = assets.imbalance_prices(days.price_per_mwh)
     throughput = assets.storage_efficiency_in[:, None] * charge + discharge / assets.storage_efficiency_out[:, None]
-    delivered = days.load_mw + plan.flexible_mw - flows["shed"]
-    count = len(days)
+    delivered = days.load_mw - flows["shed"]
+    curtailed = flows["curtail"].sum(axis=1) * hours
     return Settlement(
-        income=(delivered * plan.income_per_mwh).sum(axis=1) * hours,
-        purchase_cost=(days.price_per_mwh * plan.purchase_mw).sum(axis=1) * hours,
+        income=(delivered * plan.income_per_mwh).sum(axis=1) * hours + plan.flexible_income,
+        purchase_cost=(days.price_per_mwh * plan.purchase_mw).sum(axis=1) * hours + plan.sale_fee,
         imbalance_cost=(buy_price * flows["buy"] - sell_price * flows["sell"]).sum(axis=1) * hours,
         gas_cost=(gas * assets.gas_cost_per_mwh).sum(axis=(1, 2)) * hours,
-        start_cost=np.full(count, plan.start_cost),
+        start_cost=np.broadcast_to(plan.start_cost, count).astype(float),
         wear_cost=(throughput.sum(axis=2) @ assets.storage_wear_per_mwh) * hours,
-        subsidy_cost=np.full(count, plan.subsidy_cost),
+        subsidy_cost=np.broadcast_to(plan.subsidy_cost, count).astype(float),
+        curtailment_cost=curtailed * assets.curtailment_cost_per_mwh,
         shed_cost=flows["shed"].sum(axis=1) * assets.shed_cost_per_mwh * hours,
         shed_mwh=flows["shed"].sum(axis=1) * hours,
-        curtailed_mwh=flows["curtail"].sum(axis=1) * hours,
+        curtailed_mwh=curtailed,
         bought_mwh=flows["buy"].sum(axis=1) * hours,
         sold_mwh=flows["sell"].sum(axis=1) * hours,
     )

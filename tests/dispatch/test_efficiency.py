@@ -22,8 +22,8 @@ def settlement(income: list[float], purchase: list[float], subsidy: float) -> Se
     zero = np.zeros(len(income))
     return Settlement(
         income=np.array(income), purchase_cost=np.array(purchase), imbalance_cost=zero, gas_cost=zero, start_cost=zero,
-        wear_cost=zero, subsidy_cost=zero + subsidy, shed_cost=zero, shed_mwh=zero, curtailed_mwh=zero, bought_mwh=zero,
-        sold_mwh=zero,
+        wear_cost=zero, subsidy_cost=zero + subsidy, curtailment_cost=zero, shed_cost=zero, shed_mwh=zero,
+        curtailed_mwh=zero, bought_mwh=zero, sold_mwh=zero,
     )  # fmt: skip
 
 

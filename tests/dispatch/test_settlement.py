@@ -15,23 +15,28 @@ from dispatch.settlement.problem import FirstStage, Realisations, RecourseAssets
 from dispatch.settlement.settle import merit_order_is_optimal, settle
 
 
-def assets(ramp: float = 10.0, storage: bool = False, minus: float = 0.2) -> RecourseAssets:
+def assets(ramp: float = 10.0, storage: bool = False, minus: float = 0.2, wear: float = 2.0) -> RecourseAssets:
     stores = 1 if storage else 0
     return RecourseAssets(
         gas_min_mw=np.array([0.1, 0.2]),
         gas_max_mw=np.array([0.4, 0.6]),
         gas_cost_per_mwh=np.array([80.0, 95.0]),
-        gas_ramp_mw=np.array([ramp, ramp]),
+        gas_start_cost=np.array([20.0, 20.0]),
+        gas_ramp_up_mw=np.array([ramp, ramp]),
+        gas_ramp_down_mw=np.array([ramp, ramp]),
         gas_initial_mw=np.zeros(2),
         gas_initial_on=np.zeros(2),
-        storage_power_mw=np.full(stores, 0.5),
+        storage_charge_mw=np.full(stores, 0.5),
+        storage_discharge_mw=np.full(stores, 0.5),
         storage_min_mwh=np.full(stores, 0.1),
         storage_max_mwh=np.full(stores, 1.0),
         storage_start_mwh=np.full(stores, 0.5),
-        storage_end_mwh=np.full(stores, 0.5),
+        storage_end_min_mwh=np.full(stores, 0.5),
+        storage_end_max_mwh=np.full(stores, 1.0),
         storage_efficiency_in=np.full(stores, 0.95),
         storage_efficiency_out=np.full(stores, 0.95),
-        storage_wear_per_mwh=np.full(stores, 2.0),
+        storage_wear_per_mwh=np.full(stores, wear),
+        storage_loss_per_step=np.zeros(stores),
         imbalance_plus=0.2,
         imbalance_minus=minus,
         shed_cost_per_mwh=2000.0,
@@ -48,6 +53,7 @@ def plan(steps: int, purchase: float = 2.0, on: int = 1, stores: int = 0) -> Fir
         discharge_mw=np.zeros((stores, steps)),
         start_cost=40.0,
         subsidy_cost=7.0,
+        flexible_income=0.2 * 150.0 * steps,
         income_per_mwh=np.full(steps, 150.0),
     )
 
@@ -102,9 +108,9 @@ def test_vectorised_settlement_equals_the_linear_programme(seed: int, ramp: floa
 @given(seed=st.integers(0, 2**31))
 def test_recourse_energy_balances_in_every_realisation(seed: int) -> None:
     system, first, sample = assets(0.2, storage=True), plan(6, stores=1), days(3, 6, seed)
-    program = RecourseProgram(system, first)
+    program = RecourseProgram(system, 6)
     for k in range(len(sample)):
-        day = program.solve(sample, k)
+        day = program.solve(first, sample, k)
         supply = first.purchase_mw + day.buy_mw - day.sell_mw + day.gas_mw.sum(axis=0) + day.discharge_mw.sum(axis=0)
         wind = sample.wind_mw[k] - day.curtail_mw
         use = sample.load_mw[k] - day.shed_mw + first.flexible_mw + first.losses_mw + day.charge_mw.sum(axis=0)
