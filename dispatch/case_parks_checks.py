@@ -122,7 +122,7 @@ def _park_faults(inputs: AgentInputs, confidence: float) -> Iterator[str]:
 
 
 def _supply_faults(case: IndustrialParksCase, inputs: AgentInputs) -> Iterator[str]:
-    """Steps that no price can serve: parks' purchases at full own generation exceed all that the agent can buy."""
+    """Steps that no price can serve: parks at least buy more than the agent can buy, or sell more than it can pass on."""
     own = inputs.generator_top_mw + inputs.renewable_mw
     needed = np.clip(inputs.load_mw - own, 0, None).sum(axis=0)
     tie = case.neighbour_trade.power_max_mw if case.neighbour == "joint" else inputs.neighbour_buy_max_mw
@@ -132,4 +132,15 @@ def _supply_faults(case: IndustrialParksCase, inputs: AgentInputs) -> Iterator[s
         yield (
             f"{inputs.name}: parks must buy at least {needed[t]:.4g} MW at step {t}, but day-ahead, real-time, neighbour and "
             f"storage give at most {np.broadcast_to(most, needed.shape)[t]:.4g} MW"
+        )
+    if inputs.buy_back_ratio == 0:
+        return
+    least = inputs.generator_min_mw[:, None] + np.where(inputs.prices.floor > 0, inputs.renewable_mw, 0.0)
+    surplus = -np.maximum(inputs.load_mw - least, -inputs.sale_max_mw).sum(axis=0)
+    tie = case.neighbour_trade.power_max_mw if case.neighbour == "joint" else inputs.neighbour_sell_max_mw
+    most = inputs.real_time_max_mw + sum(unit.charge_max_mw for unit in inputs.storage) + tie
+    for t in np.flatnonzero(surplus > most + 1e-9):
+        yield (
+            f"{inputs.name}: parks sell at least {surplus[t]:.4g} MW more than they buy at step {t}, but real-time, neighbour "
+            f"and storage take at most {np.broadcast_to(most, surplus.shape)[t]:.4g} MW; raise real_time_max_mw or lower sale_max_mw"
         )

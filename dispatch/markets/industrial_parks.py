@@ -258,8 +258,8 @@ def _refuse(case: IndustrialParksCase, result: SolveResult) -> None:
         return
     if result.status == "infeasible":
         raise InfeasibleError(
-            f"case {case.name}: no price within the band and no trade serves what the parks then buy; raise "
-            "day_ahead_max_mw, widen price_band or raise average_price_cap_per_mwh"
+            f"case {case.name}: no price within the band and no trade serves what the parks then buy or sell; "
+            "raise day_ahead_max_mw or real_time_max_mw, widen price_band or raise average_price_cap_per_mwh"
         )
     if result.status == "unbounded":
         raise UnboundedError(f"case {case.name}: profit can grow without limit; bound the agent's trades")
