@@ -142,5 +142,6 @@ def _supply_faults(case: IndustrialParksCase, inputs: AgentInputs) -> Iterator[s
     for t in np.flatnonzero(surplus > most + 1e-9):
         yield (
             f"{inputs.name}: parks sell at least {surplus[t]:.4g} MW more than they buy at step {t}, but real-time, neighbour "
-            f"and storage take at most {np.broadcast_to(most, surplus.shape)[t]:.4g} MW; raise real_time_max_mw or lower sale_max_mw"
+            f"and storage take at most {np.broadcast_to(most, surplus.shape)[t]:.4g} MW; raise real_time_max_mw or lower "
+            "sale_max_mw"
         )

@@ -16,6 +16,8 @@ from dispatch.markets.energy_clearing_program import ClearingPoint, ClearingProg
 
 FloatArray = NDArray[np.float64]
 ENERGIES = ("electricity", "heat")
+#: Both ends of a price this close, currency per MWh, are one price.
+UNIQUE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,7 +34,7 @@ class ClearingSolution:
     """A cleared market; power in MW, units by row, steps by column.
 
     price: ``[2, T]`` offered to parks, electricity and heat; reduction_mw: ``[2, I, T]``, what parks take less than their load.
-    price_low, price_high: both ends of the cleared price, where they were sought.
+    price_low, price_high: both ends of the cleared price, where they were sought; in the table only if they differ.
     """
 
     case: EnergyClearingCase
@@ -163,7 +165,11 @@ class ClearingSolution:
             yield name, "price", "posted_price_per_mwh", self.posted_price[e]
         for e, (name, energy) in enumerate(zip(ENERGIES, inputs.energies, strict=True)):
             yield name, "price", "retail_price_per_mwh", energy.retail_price
-            if self.price_low is not None and self.price_high is not None:
+            if (
+                self.price_low is not None
+                and self.price_high is not None
+                and not _same(self.price_low, self.price_high)
+            ):
                 yield name, "price", "lowest_price_per_mwh", self.price_low[e]
                 yield name, "price", "highest_price_per_mwh", self.price_high[e]
         for k, turbine in enumerate(case.turbines):
@@ -194,6 +200,10 @@ class ClearingSolution:
             yield park, "park", f"{name}_load_mw", self.inputs.energies[e].load_mw[i]
             yield park, "park", f"{name}_demand_mw", self.demand_mw[e, i]
             yield park, "park", f"{name}_reduction_mw", self.reduction_mw[e, i]
+
+
+def _same(low: FloatArray, high: FloatArray) -> bool:
+    return bool((high - low < UNIQUE).all())
 
 
 def read_solution(
@@ -240,7 +250,7 @@ def price_table(energy: EnergyInputs, name: str, low: FloatArray, high: FloatArr
     """Steps whose cleared price is not unique or lies outside the bid band: a row each."""
     width = high - low
     outside = (low < energy.floor - 1e-6) | (high > energy.ceiling + 1e-6)
-    steps = np.flatnonzero((width > 1e-3) | outside)
+    steps = np.flatnonzero((width > UNIQUE) | outside)
     return pd.DataFrame(
         {
             "energy": name,

@@ -6,10 +6,12 @@ import warnings
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from scipy.optimize import Bounds, LinearConstraint, milp
 
 import dispatch
+from dispatch import bilevel
 from dispatch.case_parks import IndustrialParksCase
 from dispatch.errors import CaseWarning
 from dispatch.markets.industrial_parks_inputs import park_reserve_mw, parks_inputs
@@ -53,6 +55,27 @@ def test_two_hours_lose_seven_and_a_half_if_the_tied_park_generates() -> None:
     schedule = dispatch.solve(two_hours(), options=OPTIONS)
     assert schedule.certificate.tie_width == pytest.approx(7.5, abs=1e-6)  # from 5.00 to -2.50
     assert any("Optimistic value" in note for note in schedule.notes)
+
+
+def test_two_hours_agree_with_the_general_engine() -> None:
+    model = pyo.ConcreteModel()
+    model.price = pyo.Var([0, 1], bounds=lambda _, t: [(320, 480), (480, 720)][t])
+    model.average = pyo.Constraint(expr=model.price[0] + model.price[1] <= 1000)
+    model.park = pyo.Block()
+    model.park.bought = pyo.Var([0, 1], bounds=(0, 0.5))
+    model.park.made = pyo.Var([0, 1], bounds=(0, 0.15))
+    load = [0.1, 0.2]
+    model.park.balance = pyo.Constraint([0, 1], rule=lambda b, t: b.bought[t] + b.made[t] == load[t])
+    model.park.cost = pyo.Objective(
+        expr=sum(model.price[t] * model.park.bought[t] + 650 * model.park.made[t] for t in (0, 1))
+    )
+    spot = [400.0, 600.0]
+    model.profit = pyo.Objective(
+        expr=sum((model.price[t] - spot[t]) * model.park.bought[t] for t in (0, 1)), sense=pyo.maximize
+    )
+    answer = bilevel.solve(bilevel.BilevelProblem(model, [bilevel.Follower(model.park)], leader=model.price))
+    assert answer.objective == pytest.approx(dispatch.solve(two_hours(), options=OPTIONS).objective, abs=1e-5)
+    assert answer.tie_width == pytest.approx(7.5, abs=1e-4)
 
 
 def test_no_price_on_a_fine_grid_earns_more_than_the_two_hour_optimum() -> None:
