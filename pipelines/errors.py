@@ -23,3 +23,7 @@ class StoppedError(PipelineError):
 
 class FolderError(PipelineError):
     """A folder that cannot be read or written."""
+
+
+class LockedError(PipelineError):
+    """Another process works on the same store."""

@@ -8,30 +8,41 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dispatch.case import Case
 from forecasting.forecast import Forecast
 from forecasting.store import Store
 from pipelines.app import Outcome, Run, command
-from pipelines.stages import fetch as fetching
 from pipelines.stages import plan, predict
+from pipelines.stages.fallback import ForecastDesk
+from pipelines.stages.fetch import Fetched
 from pipelines.stages.local import LocalArea
 from pipelines.stages.night import Mode, Night
 from pipelines.stages.publish import publish_night
 from pipelines.stages.scenarios import Made, with_joint_paths
-from pipelines.stages.setting import open_setting, training_of
+from pipelines.stages.setting import Setting, open_setting, training_of
+from pipelines.store_lock import store_lock
 
 
 def run(run: Run) -> Outcome:
     """One night, from the source to the page."""
-    config, outcome = run.config, Outcome()
+    config = run.config
     setting = open_setting(config)
-    night, store, area = setting.night, setting.store, setting.area
     case = plan.configured_case(config)  # a mistake in the case shows before the work begins
+    with store_lock(setting.store.root):
+        return _night(run, setting, case)
+
+
+def _night(run: Run, setting: Setting, case: Case) -> Outcome:
+    config, outcome = run.config, Outcome()
+    night, store, area = setting.night, setting.store, setting.area
     with run.phases.phase("fetch", f"fetching {night}"):
         fetched = setting.fetch()
     for finding in fetched.findings:
         outcome.degrade(finding)
 
-    forecasts = _forecast(run, night, store, area, fetched, outcome)
+    forecasts, fallbacks = _forecast(run, setting, fetched)
+    for reason in fallbacks.values():
+        outcome.degrade(reason)
     known = _known(store, night, area)
     with run.phases.phase("dispatch", f"dispatch of {case.name}, solved and certified"):
         price = forecasts["price"].mean if "price" in forecasts else known["price"]["actual"].to_numpy()
@@ -43,38 +54,39 @@ def run(run: Run) -> Outcome:
             forecasts["load"].mean / area.peak_load(store, night) if "load" in forecasts else None,
             float(config["money"]["case_currency_per_eur"]),
         )
-        schedule = plan.solve_case(tied, config, run.seed)
+        schedule, unproven = plan.solve_or_best(tied, config, run.seed, float(config["fallback"]["largest_gap"]))
+        if unproven:
+            outcome.degrade(unproven)
     with run.phases.phase("report", "writing the files and the page"):
-        publish_night(run, night, outcome, forecasts, known, tied, schedule, fetched, area)
+        publish_night(run, night, outcome, forecasts, known, tied, schedule, fetched, area, fallbacks)
     return outcome
 
 
-def _forecast(
-    run: Run, night: Night, store: Store, area: LocalArea, fetched: fetching.Fetched, outcome: Outcome
-) -> dict[str, Forecast]:
-    """Every target of the night by name: ``price`` (mornings), ``wind SITE``, ``load``."""
-    config = run.config
-    training = training_of(config, run.seed, progress=run.phases.watched)
-    decision = predict.decision_time(night, config["decision_time"])
-    artefacts = config["artefacts"]
+def _forecast(run: Run, setting: Setting, fetched: Fetched) -> tuple[dict[str, Forecast], dict[str, str]]:
+    """Every target of the night by name (``price`` in the morning, ``wind SITE``, ``load``), and why a model was replaced."""
+    config, night = run.config, setting.night
+    desk = ForecastDesk(
+        setting.store,
+        setting.source.name,
+        night,
+        predict.decision_time(night, config["decision_time"]),
+        training_of(config, run.seed, progress=run.phases.watched),
+        Path(config["artefacts"]["root"]),
+        float(config["artefacts"]["max_age_days"]),
+        list(config["fallback"]["models"]),
+        fetched.records,
+    )
     made: dict[str, Made] = {}
-    for target in area.targets(night, fetched.simulated):
-        with run.phases.phase("train", f"forecaster of {target.name}, trained or loaded", bar=run.phases.watched):
-            trained = predict.obtain(
-                store,
-                area.source.name,
-                target,
-                night,
-                decision,
-                training,
-                Path(artefacts["root"]),
-                artefacts["max_age_days"],
-            )
-        with run.phases.phase("forecast", f"forecast of {target.name} at {', '.join(target.places)}"):
-            for forecast in predict.forecast_places(store, target, night, trained, training, fetched.records):
-                made[area.label(target, forecast.zone)] = Made(forecast, trained, target)
+    fallbacks: dict[str, str] = {}
+    for target in setting.area.targets(night, fetched.simulated):
+        answer = desk.forecast(target, run.phases)
+        for forecast in answer.forecasts:
+            label = setting.area.label(target, forecast.zone)
+            made[label] = Made(forecast, answer.trained, target)
+            if answer.fallback:
+                fallbacks[label] = answer.fallback
     with run.phases.phase("forecast", "joint scenarios"):
-        return with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed)
+        return with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed), fallbacks
 
 
 def _known(store: Store, night: Night, area: LocalArea) -> dict[str, pd.DataFrame]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting.errors import NoDataError, UnknownNameError
+from forecasting.errors import DataError, NoDataError, SourceUnavailableError, UnknownNameError
 from forecasting.forecast import InputOrigin
 from forecasting.market_day import day_start
 from forecasting.quality import check_series
@@ -17,13 +19,22 @@ from forecasting.quality_policy import DEFAULT_POLICY, Origin, Policy, QualityPo
 from forecasting.series import SeriesKind, series_spec
 from forecasting.sources.base import Source
 from forecasting.store import Store
-from pipelines.stages.night import Night
+from pipelines.stages.night import Mode, Night
 
 #: Days before the newest stored value that are asked for again, because they may have been revised or completed.
 OVERLAP = pd.Timedelta(days=3)
 
 #: What the rules had to mend in this time before delivery degrades the night; older repairs are marked in the store.
 LAST_DAYS = pd.Timedelta(days=2)
+
+#: A service that fails for this many series of a night is not asked for the others.
+MOST_OUTAGES = 2
+
+#: Hours by which the newest stored value may lag behind what is due, if the service is down.
+STALE_HOURS = 48.0
+
+#: Rows from whose spacing the step of a stored series is read: a week of quarter-hours.
+WEEK_OF_STEPS = 672
 
 #: Zone series of every night: the first is needed, the others are used where they are published.
 ZONE_SERIES = ("price", "load_forecast", "wind_forecast", "solar_forecast")
@@ -34,12 +45,14 @@ class Fetched:
     """What the night has to work with.
 
     records: input name to ``origin``, ``newest`` (delivery time) and ``note``; findings: what the quality rules did to
-    this night's data, in words; missing: series that have nothing at all; simulated: names of series that nobody measured.
+    this night's data, in words; missing: series that have nothing at all; outages: what the data service said for the
+    series that it did not deliver; simulated: names of series that nobody measured.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
+    outages: list[str] = field(default_factory=list)
     simulated: set[str] = field(default_factory=set)
     rows: int = 0
 
@@ -53,76 +66,187 @@ def fetch(
     local: Sequence[tuple[str, str]] = (),
     policy: QualityPolicy = DEFAULT_POLICY,
     told: Callable[[str], None] = lambda _: None,
+    stale_hours: float = STALE_HOURS,
 ) -> Fetched:
     """Bring every series of the night up to ``night.as_of``; nothing published later is stored.
 
-    The rules refuse a hole in the last ``lookback_days``; older holes stay missing and cost only their days of training.
-    ``local`` names further series as ``(series, site or zone)``. Raises ``DataError`` where a rule refuses a series, and
-    ``NoDataError`` if the price has no history.
+    Months are stored one by one, so that a run that is cut off goes on where it stopped. The rules refuse a hole in the
+    last ``lookback_days``; older holes stay missing and cost only their days of training. If the service is down, the
+    store serves, as long as it lags at most ``stale_hours`` behind.
+
+    ``local`` names further series as ``(series, site or zone)``.
+
+    Raises
+    ------
+    DataError: a rule refuses a series. NoDataError: the price has no history.
+    SourceUnavailableError: the service is down and the store does not hold what the night needs.
     """
     result = Fetched()
     recent = day_start(pd.Timestamp(night.delivery_day) - pd.Timedelta(days=lookback_days + 1), night.market_time_zone)
     start = day_start(pd.Timestamp(night.delivery_day) - pd.Timedelta(days=history_days), night.market_time_zone)
+    span = _Span(start, max(start, recent), night.index[-1] + (night.index[1] - night.index[0]))
     for series, place in [*((name, night.zone) for name in ZONE_SERIES), *local]:
         told(f"{series} of {place}")
         label = series if place == night.zone else f"{series} {place}"
+        bringer = _Bringer(source, store, night, series, place, span, policy, result)
         try:
-            _bring(source, store, night, series, place, (start, recent), policy, result)
+            served = _bring_or_serve(bringer, stale_hours)
         except (NoDataError, UnknownNameError) as error:
             if series == "price":
                 raise
             result.missing.append(label)
             result.records[label] = {"origin": str(InputOrigin.MISSING), "newest": None, "note": str(error)}
             continue
-        result.records[label] = _record(store, night, series, place, start)
+        result.records[label] = _record(bringer.stored(), night, series)
+        if served:
+            result.records[label] |= {
+                "origin": str(InputOrigin.FALLBACK),
+                "note": "from the store: the service is down",
+            }
     return result
 
 
-def _bring(
-    source: Source,
-    store: Store,
-    night: Night,
-    series: str,
-    place: str,
-    since: tuple[pd.Timestamp, pd.Timestamp],
-    policy: QualityPolicy,
-    result: Fetched,
-) -> None:
-    start, recent = since
-    end = night.index[-1] + (night.index[1] - night.index[0])
-    stored = store.read(series, place, start, end, as_of=night.as_of)
-    if len(stored) and stored.index[0] <= start + pd.Timedelta(days=1):
-        start = max(start, stored.index[-1] - OVERLAP)
-    frame = read_series(source, series, place, start, end)
-    if source.simulated or frame.attrs.get("simulated"):
-        result.simulated.add(series)
-    frame = frame[(frame["available_at"] <= night.as_of).to_numpy()]
-    step = _step_of(frame.index, night.step_minutes)
-    rule = source.availability(series)
-    due = pd.date_range(start, end, freq=pd.Timedelta(minutes=step), inclusive="left", unit="ns")
-    due = due[np.asarray(rule.available_at(due, night.market_time_zone, step) <= night.as_of)]
-    history = stored
-    for part, expected, part_policy in (
-        (frame[frame.index < recent], due[due < recent], replace(policy, gap=Policy.ACCEPT)),
-        (frame[frame.index >= recent], due[due >= recent], policy),
-    ):
+@dataclass(frozen=True)
+class _Span:
+    """What a night asks of a series: everything from ``start``, whole from ``recent`` to the end of the delivery day."""
+
+    start: pd.Timestamp
+    recent: pd.Timestamp
+    end: pd.Timestamp
+
+
+@dataclass
+class _Bringer:
+    """Brings one series into the store, piece by piece."""
+
+    source: Source
+    store: Store
+    night: Night
+    series: str
+    place: str
+    span: _Span
+    policy: QualityPolicy
+    result: Fetched
+
+    def bring(self) -> None:
+        """Read, check and store what is new. Raises what the source or a rule raises."""
+        span, stored = self.span, self.stored()
+        start = span.start
+        if len(stored) and stored.index[0] <= start + pd.Timedelta(days=1):
+            start = max(start, stored.index[-1] - OVERLAP)
+        history, refused = stored, None
+        for first, last in _pieces(start, span.recent, span.end):
+            try:
+                frame = read_series(self.source, self.series, self.place, first, last)
+            except NoDataError as error:
+                refused = error
+                if last < span.end:
+                    continue
+                if history.empty:
+                    raise
+                frame = stored.iloc[:0][["value", "available_at"]]
+            if self.source.simulated or frame.attrs.get("simulated"):
+                self.result.simulated.add(self.series)
+            history = self.keep(frame, first, last, history)
+        if refused is not None and history.empty:
+            raise refused
+
+    def stored(self) -> pd.DataFrame:
+        """Everything of the series that was known at the night's instant."""
+        return self.store.read(self.series, self.place, self.span.start, self.span.end, as_of=self.night.as_of)
+
+    def keep(self, frame: pd.DataFrame, first: pd.Timestamp, last: pd.Timestamp, history: pd.DataFrame) -> pd.DataFrame:
+        """Check the values delivered in ``[first, last)`` and store them; returns the history with them."""
+        night = self.night
+        frame = frame[(frame["available_at"] <= night.as_of).to_numpy()]
+        step = _step_of(frame.index if len(frame) > 1 else history.index[-WEEK_OF_STEPS:], night.step_minutes)
+        expected = self.due(first, last, step)
         if not len(expected):
-            continue
+            return history
         checked = check_series(
-            part,
-            series=series,
-            zone=place,
+            frame,
+            series=self.series,
+            zone=self.place,
             expected=expected,
             step_minutes=step,
             time_zone=night.market_time_zone,
-            rule=rule,
-            history=history,
-            policy=part_policy,
+            rule=self.source.availability(self.series),
+            history=history if len(history) else None,
+            policy=self.policy if last > self.span.recent else replace(self.policy, gap=Policy.ACCEPT),
         )
-        written = store.write(checked.frame, series=series, zone=place, source=frame.attrs.get("source", source.name))
+        written = self.store.write(
+            checked.frame, series=self.series, zone=self.place, source=frame.attrs.get("source", self.source.name)
+        )
+        result, since = self.result, night.index[0] - LAST_DAYS
         result.rows += written.added + written.revised + written.replaced
-        result.findings += [str(finding) for finding in checked.findings if finding.end >= night.index[0] - LAST_DAYS]
-        history = pd.concat([history, checked.frame[["value"]]]) if len(history) else checked.frame
+        result.findings += [str(finding) for finding in checked.findings if finding.end >= since]
+        return pd.concat([history, checked.frame]) if len(history) else checked.frame
+
+    def due(self, first: pd.Timestamp, last: pd.Timestamp, step_minutes: int) -> pd.DatetimeIndex:
+        """Delivery times of ``[first, last)`` that must be published at the night's instant."""
+        step = pd.Timedelta(minutes=step_minutes)
+        times = pd.date_range(first, last, freq=step, inclusive="left", unit="ns")
+        rule = self.source.availability(self.series)
+        known = rule.available_at(times, self.night.market_time_zone, step_minutes)
+        return times[np.asarray(known <= self.night.as_of)]
+
+    def serve_from_store(self, stale_hours: float) -> None:
+        """Go on with what is stored, because the service is down; a forecast is borrowed from the week before.
+
+        Raises ``SourceUnavailableError`` if a series that the night needs is absent or lags too far behind.
+        """
+        night, stored = self.night, self.stored()
+        said = self.result.outages[-1]
+        name = f"{self.series} of {self.place}"
+        needed = series_spec(self.series).kind is not SeriesKind.FORECAST
+        if stored.empty:
+            if needed:
+                raise SourceUnavailableError(f"{name}: the data service is down and the store has none of it; {said}")
+            raise NoDataError(f"the data service is down and the store has none of it; {said}")
+        if str(stored["source"].iloc[-1]).endswith("(simulated)") or self.source.simulated:
+            self.result.simulated.add(self.series)
+        newest = stored.index[-1]
+        due = self.due(self.span.recent, self.span.end, _step_of(stored.index[-WEEK_OF_STEPS:], night.step_minutes))
+        lag = due[-1] - newest if len(due) else pd.Timedelta(0)
+        words = f"the newest stored value is of {newest.tz_convert(night.market_time_zone):%Y-%m-%d %H:%M %Z}"
+        allowed = pd.Timedelta(hours=stale_hours)
+        if self.series == "price" and night.mode is Mode.EVENING:
+            allowed = pd.Timedelta(0)
+        if needed and lag > allowed:
+            raise SourceUnavailableError(
+                f"{name}: the data service is down and {words}, {lag / pd.Timedelta(hours=1):g} h behind what is due "
+                f"({allowed / pd.Timedelta(hours=1):g} h are allowed); run again when the service answers; {said}"
+            )
+        if not needed and lag > pd.Timedelta(0):
+            with suppress(DataError):  # no earlier week to borrow from: the forecasters see the values as missing
+                self.keep(
+                    stored.iloc[:0][["value", "available_at"]], newest + pd.Timedelta(1, "ns"), self.span.end, stored
+                )
+        self.result.findings.append(f"{name}: the data service did not answer, so the store serves; {words}")
+
+
+def _pieces(
+    start: pd.Timestamp, recent: pd.Timestamp, end: pd.Timestamp
+) -> Iterator[tuple[pd.Timestamp, pd.Timestamp]]:
+    """UTC months from ``start`` to ``recent``, then the rest to ``end`` in one piece."""
+    if start < recent:
+        months = pd.date_range(start.ceil("D"), recent, freq="MS", inclusive="neither", normalize=True)
+        edges = [start, *(month for month in months if start < month < recent), recent]
+        yield from pairwise(edges)
+    yield max(start, recent), end
+
+
+def _bring_or_serve(bringer: _Bringer, stale_hours: float) -> bool:
+    """Bring a series from the source; True if the service was down and the store serves in its place."""
+    outages = bringer.result.outages
+    if len(outages) < MOST_OUTAGES:
+        try:
+            bringer.bring()
+            return False
+        except SourceUnavailableError as error:
+            outages.append(str(error))
+    bringer.serve_from_store(stale_hours)
+    return True
 
 
 def read_series(source: Source, series: str, place: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
@@ -157,9 +281,7 @@ def _step_of(index: pd.DatetimeIndex, default: int) -> int:
     return int(values[np.argmax(counts)])
 
 
-def _record(store: Store, night: Night, series: str, place: str, start: pd.Timestamp) -> dict[str, Any]:
-    end = night.index[-1] + (night.index[1] - night.index[0])
-    rows = store.read(series, place, start, end, as_of=night.as_of)
+def _record(rows: pd.DataFrame, night: Night, series: str) -> dict[str, Any]:
     if rows.empty:
         return {"origin": str(InputOrigin.MISSING), "newest": None, "note": "nothing was known at the decision time"}
     forecast = series_spec(series).kind is SeriesKind.FORECAST

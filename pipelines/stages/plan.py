@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 
 import dispatch
 from dispatch.case import Case, load_case
+from dispatch.errors import CertificateError
 from dispatch.markets import case_type
 from dispatch.schedule import Schedule
 from dispatch.solver import SolverOptions
@@ -81,6 +83,39 @@ def solver_options(settings: Mapping[str, Any], seed: int) -> SolverOptions:
 
 def solve_case(case: Case, config: Mapping[str, Any], seed: int) -> Schedule:
     """Solve and certify; a schedule without a passing certificate is never returned."""
+    return _solve(case, config, seed, "require")
+
+
+def solve_or_best(case: Case, config: Mapping[str, Any], seed: int, largest_gap: float) -> tuple[Schedule, str]:
+    """As ``solve_case``, but the best schedule found counts if only its optimality stays unproven.
+
+    Such a schedule keeps every other proof; its certificate states the gap and the tolerance it was given. Returns the
+    schedule, and in words what was left unproven (empty if nothing was).
+
+    Raises ``CertificateError`` if any other figure fails or the gap is above ``largest_gap``, and what ``solve_case`` does.
+    """
+    schedule = _solve(case, config, seed, "report")
+    certificate = schedule.certificate
+    if certificate.passed:
+        return schedule, ""
+    gap = certificate.mip_gap
+    if certificate.failures != ("mip_gap",) or gap is None or not gap <= largest_gap:
+        raise CertificateError(
+            f"{schedule} on {case.name}: the answer is not proven, so it is not given out\n{certificate}"
+        )
+    words = (
+        f"the solver stopped before the optimum was proven: the plan is within {100 * gap:.2g}% of the best possible, "
+        f"{largest_gap:.2g} is accepted as relative gap"
+    )
+    stated = replace(
+        certificate,
+        tolerances={**certificate.tolerances, "mip_gap": largest_gap},
+        notes=(*certificate.notes, words),
+    )
+    return replace(schedule, certificate=stated, notes=(*schedule.notes, words)), words
+
+
+def _solve(case: Case, config: Mapping[str, Any], seed: int, certify: Literal["require", "report"]) -> Schedule:
     variant = config.get("variant") or config["market"].get("variant")
     options = solver_options(config["solver"], seed)
-    return dispatch.solve(case, variant=variant, method=str(config["method"]), options=options)
+    return dispatch.solve(case, variant=variant, method=str(config["method"]), options=options, certify=certify)

@@ -69,11 +69,15 @@ class Training:
 
 @dataclass(frozen=True, eq=False)
 class Trained:
-    """A forecaster ready to predict, with the last days that it did not learn from."""
+    """A forecaster ready to predict, with the last days that it did not learn from.
+
+    ``credible``: range, in units of the samples, outside which a prediction is taken for a failure of the model.
+    """
 
     forecaster: TrainedForecaster
     recent: DayAheadSamples
     report: FitReport | None
+    credible: tuple[float, float] = (-np.inf, np.inf)
 
 
 def decision_time(night: Night, times: Mapping[str, str]) -> DecisionTime:
@@ -164,15 +168,22 @@ def artefact_path(root: Path, source: str, target: Target, night: Night, trainin
 
 def saved_artefact(path: Path, night: Night, max_age_days: float) -> Path | None:
     """The newest artefact of the same recipe that was trained at or before ``night.as_of`` and is not too old."""
+    for stamp, other in saved_artefacts(path, night):
+        return other if night.as_of - stamp <= pd.Timedelta(days=max_age_days) else None
+    return None
+
+
+def saved_artefacts(path: Path, night: Night) -> list[tuple[pd.Timestamp, Path]]:
+    """Every artefact of the same recipe trained at or before ``night.as_of``, with that instant, the newest first."""
     prefix = path.name.rsplit("-", 3)[0]
     found = []
     for other in path.parent.glob(f"{prefix}-*.pt"):
         stamp = pd.to_datetime(
             other.stem.removeprefix(f"{prefix}-"), format="%Y-%m-%dT%H%MZ", utc=True, errors="coerce"
         )
-        if stamp is not pd.NaT and stamp <= night.as_of and night.as_of - stamp <= pd.Timedelta(days=max_age_days):
+        if stamp is not pd.NaT and stamp <= night.as_of:
             found.append((stamp, other))
-    return max(found)[1] if found else None
+    return sorted(found, reverse=True)
 
 
 def obtain(
@@ -184,22 +195,48 @@ def obtain(
     training: Training,
     root: Path,
     max_age_days: float,
+    samples: DayAheadSamples | None = None,
 ) -> Trained:
-    """The saved forecaster of this recipe, or a newly trained one, saved. A damaged artefact is trained anew."""
-    samples = past_samples(store, target, night, decision, training)
+    """The saved forecaster of this recipe, or a newly trained one, saved. A damaged artefact is trained anew.
+
+    ``samples`` are the past samples, if they have been built already.
+    """
+    if samples is None:
+        samples = past_samples(store, target, night, decision, training)
+    credible = credible_range(samples)
     recent = split(samples, night, training.valid_days)[1]
     path = artefact_path(root, source, target, night, training)
     saved = saved_artefact(path, night, max_age_days)
     if saved is not None:
         try:
-            return Trained(forecasting.load(saved), recent, None)
+            return Trained(forecasting.load(saved), recent, None, credible)
         except ArtefactError:
             saved = None
     model, report = train(samples, night, training)
     forecasting.save(
         path, model, samples, seed=training.seed, newest_available_at=night.as_of, config=dict(training.model)
     )
-    return Trained(forecasting.load(path), recent, report)
+    return Trained(forecasting.load(path), recent, report, credible)
+
+
+def credible_range(past: DayAheadSamples) -> tuple[float, float]:
+    """The range of the past outcomes, widened by its own width on either side."""
+    low, high = float(np.nanmin(past.y)), float(np.nanmax(past.y))
+    room = max(high - low, abs(high), abs(low), 1e-9)
+    return low - room, high + room
+
+
+def refuse_absurd(prediction: Prediction, credible: tuple[float, float], what: str) -> None:
+    """Raise ``DataError`` for a prediction that is not finite or whose mean leaves the credible range."""
+    for name in ("mean", "std", "quantiles"):
+        if not np.isfinite(getattr(prediction, name)).all():
+            raise DataError(f"{what}: the predicted {name} is not finite")
+    low, high = credible
+    if prediction.mean.min() < low or prediction.mean.max() > high:
+        raise DataError(
+            f"{what}: the predicted mean runs from {prediction.mean.min():.4g} to {prediction.mean.max():.4g}, "
+            f"outside what the past makes credible ({low:.4g} to {high:.4g})"
+        )
 
 
 def forecast_places(
@@ -256,12 +293,17 @@ def _inputs(plan: ChannelPlan, night: Night, records: Mapping[str, Mapping[str, 
 
 
 def calibrated(trained: Trained, target: Target, place: str, row: DayAheadSamples) -> Prediction:
-    """The prediction of ``row``, its intervals corrected by the recent days of the place and kept inside what is physical."""
+    """The prediction of ``row``, its intervals corrected by the recent days of the place and kept inside what is physical.
+
+    Raises ``DataError`` for a prediction that cannot be meant.
+    """
     recent = trained.recent.select(np.flatnonzero(trained.recent.zone == place))
     raw = trained.forecaster.predict(recent)
     rule = RollingConformal(pooled_steps=POOLED_HOURS * 60 // row.step_minutes)
     correction = rule.learn(raw.quantiles, recent.y.astype(np.float64), raw.levels)
-    prediction = rule.apply(trained.forecaster.predict(row), correction)
+    live = trained.forecaster.predict(row)
+    refuse_absurd(live, trained.credible, f"{target.name} of {place}, {trained.forecaster.meta.model_id}")
+    prediction = rule.apply(live, correction)
     low, high = target.bounds
     return replace(
         prediction, mean=np.clip(prediction.mean, low, high), quantiles=np.clip(prediction.quantiles, low, high)

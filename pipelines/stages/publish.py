@@ -52,14 +52,15 @@ def dispatch_record(schedule: Schedule) -> dict[str, Any]:
     }
 
 
-def forecast_record(forecasts: Mapping[str, Forecast]) -> dict[str, Any]:
-    """What ``summary.json`` says about the forecasts, by name."""
+def forecast_record(forecasts: Mapping[str, Forecast], fallbacks: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """What ``summary.json`` says about the forecasts, by name; ``fallbacks``: why one is not by the configured model."""
     return {
         name: {
             "target": forecast.target,
             "zone": forecast.zone,
             "unit": forecast.unit,
             "model": forecast.model_id,
+            "fallback": (fallbacks or {}).get(name) or None,
             "simulated": forecast.simulated,
             "mean": float(forecast.mean.mean()),
             "low": float(forecast.mean.min()),
@@ -81,6 +82,7 @@ def publish_night(
     schedule: Schedule,
     fetched: Fetched,
     area: LocalArea,
+    fallbacks: Mapping[str, str] | None = None,
 ) -> None:
     """Write every file of the night but ``summary.json``, and fill the outcome's record."""
     from pipelines.report.nightly import nightly_page
@@ -95,7 +97,7 @@ def publish_night(
         "source": area.source.name,
         "simulated": area.source.simulated,
         "inputs": fetched.records,
-        "forecast": forecast_record(forecasts),
+        "forecast": forecast_record(forecasts, fallbacks),
         "dispatch": dispatch_record(schedule),
     }
     summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, "seconds": run.phases.seconds}

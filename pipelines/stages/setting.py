@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from forecasting.quality_policy import DEFAULT_POLICY, QualityPolicy, quality_policy
 from forecasting.sources.base import Source
 from forecasting.sources.entsoe import EntsoeSource
 from forecasting.store import Store
@@ -26,6 +27,8 @@ class Setting:
     store: Store
     area: LocalArea
     history: Mapping[str, int]
+    policy: QualityPolicy = DEFAULT_POLICY
+    stale_hours: float = fetch.STALE_HOURS
 
     @property
     def source(self) -> Source:
@@ -41,6 +44,8 @@ class Setting:
             history_days=sum(self.history[key] for key in ("train_days", "valid_days", "lookback_days")),
             lookback_days=self.history["lookback_days"],
             local=self.area.series(),
+            policy=self.policy,
+            stale_hours=self.stale_hours,
         )
 
 
@@ -62,7 +67,14 @@ def open_setting(config: Mapping[str, Any]) -> Setting:
         source.availability("price"),
     )
     store = Store(Path(config["store"]["root"]) / source.name)
-    return Setting(night, store, local_area(source, zone, config["local"]), config["history"])
+    return Setting(
+        night,
+        store,
+        local_area(source, zone, config["local"]),
+        config["history"],
+        quality_policy(**config.get("quality", {})),
+        float(config.get("fallback", {}).get("stale_hours", fetch.STALE_HOURS)),
+    )
 
 
 def training_of(config: Mapping[str, Any], seed: int, *, progress: bool) -> Training:
