@@ -45,6 +45,14 @@ class CopperPlatePlanner:
     def __post_init__(self) -> None:
         self._takers = PriceTakers(self.assets, len(self.income_per_mwh))
 
+    def __getstate__(self) -> dict[str, object]:
+        """Without the solver models, which no other process can read."""
+        return {name: value for name, value in vars(self).items() if name != "_takers"}
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self.__post_init__()
+
     @classmethod
     def of_case(
         cls, case: AdnoCase, variant: str = "responsive", options: PlanOptions | None = None

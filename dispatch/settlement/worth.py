@@ -34,14 +34,13 @@ class Planner(Protocol):
 class Worth:
     """``K`` settled days.
 
-    settled: the days as planned on the forecast.
-    best_profit ``[K]``: profit of the plan made on the truth.
-    regret ``[K]``: what the forecast errors cost, ``best_profit - settled.profit``.
+    settled: the days as planned on the forecast; best: as planned on the truth.
+    regret ``[K]``: what the forecast errors cost, ``best.profit - settled.profit``.
     penalty: regret by cause, ``[K]`` each; they add up to the regret. A single one may be negative.
     """
 
     settled: Settlement
-    best_profit: FloatArray
+    best: Settlement
     regret: FloatArray
     penalty: Mapping[str, FloatArray]
 
@@ -100,8 +99,8 @@ def forecast_worth(
         return -known[wrong].profit
 
     penalty = shapley_values(FACTORS, cost)
-    settled, best = known[frozenset(FACTORS)], known[frozenset()].profit
-    return Worth(settled, best, best - settled.profit, penalty)
+    settled, best = known[frozenset(FACTORS)], known[frozenset()]
+    return Worth(settled, best, best.profit - settled.profit, penalty)
 
 
 def _plans(planner: Planner, forecast: Realisations, reference: FloatArray, count: int) -> FirstStage:

@@ -23,8 +23,7 @@ def at_levels(case: AdnoCase, levels: Mapping[str, float]) -> AdnoCase:
             raise ConfigError(f"what_if.{name}={level:g} must be above zero")
         if level != 1.0:
             LEVELS[name](data, level)
-    changed = AdnoCase.from_mapping({**data, "index": case.index}, name=case.name)
-    return changed
+    return AdnoCase.from_mapping({**data, "index": case.index}, name=case.name)
 
 
 def _times(value: Any, level: float) -> Any:

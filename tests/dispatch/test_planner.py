@@ -168,7 +168,7 @@ def test_no_forecast_beats_the_truth_on_days_with_surplus(scaled: CopperPlatePla
     before = scaled.solved["mixed_integer"]
     worth = forecast_worth(scaled, day, days, day.load_mw)
     assert scaled.solved["mixed_integer"] > before
-    assert (worth.regret >= -1e-6 * np.abs(worth.best_profit)).all()
+    assert (worth.regret >= -1e-6 * np.abs(worth.best.profit)).all()
 
 
 def test_a_larger_load_brings_more_flexible_demand_at_the_same_subsidy_rate(planner: CopperPlatePlanner) -> None:

@@ -1,0 +1,212 @@
+"""``python -m pipelines.evaluate``: plan on a forecast, settle against what comes, say what the forecast is worth."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from dispatch.case_adno import AdnoCase
+from dispatch.errors import DispatchError
+from dispatch.settlement.efficiency import Estimate, mean_estimate, ratio_estimate
+from dispatch.settlement.network_planner import NetworkPlanner
+from dispatch.settlement.planner import CopperPlatePlanner
+from dispatch.settlement.problem import FirstStage
+from dispatch.settlement.worth import FACTORS, Planner
+from pipelines.app import Outcome, Run, command
+from pipelines.errors import ConfigError
+from pipelines.stages import plan as planning
+from pipelines.stages.settle_days import Days, settle_days
+from pipelines.stages.what_if import at_levels
+
+#: Where realisations come from.
+KINDS = ("synthetic", "scenarios", "history")
+
+
+def run(run: Run) -> Outcome:
+    """Case and days in, efficiency, profit, regret and penalties out."""
+    config, outcome = run.config, Outcome()
+    case = planning.configured_case(config)
+    if not isinstance(case, AdnoCase):
+        raise ConfigError(f"market={case.market} has no settlement; use market=adno")
+    case = at_levels(case, config["what_if"])
+    with run.phases.phase("realisations", f"days to settle, from {config['realisations']['kind']}"):
+        case, days, origin = _days(run, case)
+    with run.phases.phase("plan", f"plan of {case.name}"):
+        planner = _planner(run, case)
+        plan = planner.plans(days.forecast, days.reference_load_mw).take(0) if len(days.forecast) == 1 else None
+        days = Days(days.forecast, days.truth, days.reference_load_mw, days.labels, plan)
+    count, wanted = len(days.truth), config["regret"]["realisations"]
+    with_regret = count if wanted is None else min(count, int(wanted))
+    started = time.perf_counter()
+    with run.phases.phase("settle", f"settling {count} days"):
+        root = config["parts"]["root"]
+        frame, reused = settle_days(
+            planner,
+            days,
+            chunk=int(config["realisations"]["chunk"]),
+            with_regret=with_regret,
+            parts=None if root is None else Path(str(root)) / "evaluate",
+            parallel=dict(config["parallel"]),
+        )
+    rate = (count - reused) / (time.perf_counter() - started) if count > reused else None
+    outcome.record = {**_record(run, case, frame, outcome), **origin, "realisations_per_second": rate, "reused": reused}
+    outcome.record |= _plan_record(run, case, plan)
+    if with_regret < count:
+        outcome.record["notes"] = [
+            f"Regret and penalties are those of the first {with_regret} of {count} realisations."
+        ]
+    _publish(run, case, outcome, frame, plan)
+    return outcome
+
+
+def _days(run: Run, case: AdnoCase) -> tuple[AdnoCase, Days, dict[str, Any]]:
+    """The case on its day, the days to settle, and where they come from."""
+    settings = run.config["realisations"]
+    kind = str(settings["kind"])
+    if kind == "synthetic":
+        from pipelines.stages.realisations import synthetic_days
+
+        return case, synthetic_days(case, settings, run.seed), {"simulated": True, "kind": kind}
+    if kind not in KINDS:
+        raise ConfigError(f"realisations.kind={kind} is unknown; use one of {', '.join(KINDS)}")
+    from pipelines.stages.setting import open_setting
+
+    setting = open_setting(run.config)
+    origin = {
+        "kind": kind,
+        "simulated": setting.source.simulated,
+        "source": setting.source.name,
+        "zone": setting.night.zone,
+        "model": run.config["model"]["name"],
+    }
+    if kind == "history":
+        from pipelines.stages.history import history_days
+
+        return case, history_days(case, setting, run.config, run.seed), origin
+    from pipelines.stages.realisations import scenario_days
+
+    case, days = scenario_days(case, setting, run.config, run.seed)
+    return case, days, {**origin, "as_of": setting.night.as_of, "delivery_day": setting.night.delivery_day.isoformat()}
+
+
+def _planner(run: Run, case: AdnoCase) -> Planner:
+    config = run.config
+    variant = str(config.get("variant") or config["market"].get("variant"))
+    if config["plan"]["network"]:
+        return NetworkPlanner(case, variant, planning.solver_options(config["solver"], run.seed))
+    return CopperPlatePlanner.of_case(case, variant)
+
+
+def _record(run: Run, case: AdnoCase, frame: pd.DataFrame, outcome: Outcome) -> dict[str, Any]:
+    both = frame.dropna(subset=["regret"]) if "regret" in frame else frame.iloc[:0]
+    profit = mean_estimate(frame["profit"].to_numpy())
+    record: dict[str, Any] = {
+        "market": case.market,
+        "case": case.name,
+        "variant": run.config.get("variant") or run.config["market"].get("variant"),
+        "currency": case.currency,
+        "realisations": len(frame),
+        "profit_mean": profit.value,
+        "profit_ci95": profit.interval,
+        "income_mean": frame["income"].mean(),
+        "cost_mean": frame["cost"].mean(),
+        "shed_mwh_mean": frame["shed_mwh"].mean(),
+    }
+    for name, cost in (
+        ("efficiency", frame["cost"]),
+        ("efficiency_without_subsidy", frame["cost"] - frame["subsidy_cost"]),
+    ):
+        estimate = _ratio(frame["income"], cost, outcome)
+        record |= {name: estimate.value, f"{name}_ci95": estimate.interval}
+    if not len(both):
+        return {**record, "regret_mean": None, "penalty": {}, "regret_realisations": 0}
+    regret = mean_estimate(both["regret"].to_numpy())
+    perfect = _ratio(both["best_income"], both["best_cost"], outcome)
+    penalty = {name: float(both[f"penalty_{name}"].mean()) for name in FACTORS}
+    return {
+        **record,
+        "regret_mean": regret.value,
+        "regret_ci95": regret.interval,
+        "regret_realisations": len(both),
+        "penalty": {**penalty, "total": regret.value},
+        "profit_perfect_mean": float(both["best_profit"].mean()),
+        "efficiency_perfect": perfect.value,
+        "efficiency_perfect_ci95": perfect.interval,
+    }
+
+
+def _ratio(income: pd.Series, cost: pd.Series, outcome: Outcome) -> Estimate:
+    try:
+        return ratio_estimate(income.to_numpy(), cost.to_numpy())
+    except DispatchError as error:
+        outcome.degrade(str(error))
+        return Estimate(float("nan"), float("nan"), float("nan"))
+
+
+def _plan_record(run: Run, case: AdnoCase, plan: FirstStage | None) -> dict[str, Any]:
+    """What was decided, where all realisations share one plan, and where the run's levels and words are kept."""
+    record: dict[str, Any] = {"what_if": dict(run.config["what_if"]), "network": bool(run.config["plan"]["network"])}
+    if run.config.get("published"):
+        record["published"] = run.config["published"]
+    if plan is None:
+        return record
+    hours = case.step_hours
+    return record | {
+        "plan": {
+            "purchase_mwh": float(plan.purchase_mw.sum() * hours),
+            "flexible_mwh": float(plan.flexible_mw.sum() * hours),
+            "gas_unit_hours": float(plan.commitment.sum() * hours),
+            "charge_mwh": float(plan.charge_mw.sum() * hours),
+            "subsidy_cost": float(plan.subsidy_cost),
+        }
+    }
+
+
+def _plan_table(case: AdnoCase, plan: FirstStage) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "step": np.arange(plan.steps),
+            "spot_price_per_mwh": case.spot_price_per_mwh,
+            "purchase_mw": plan.purchase_mw,
+            "flexible_mw": plan.flexible_mw,
+            "gas_units_on": plan.commitment.sum(axis=0),
+            "charge_mw": plan.charge_mw.sum(axis=0),
+            "discharge_mw": plan.discharge_mw.sum(axis=0),
+        }
+    )
+
+
+def _publish(run: Run, case: AdnoCase, outcome: Outcome, frame: pd.DataFrame, plan: FirstStage | None) -> None:
+    from pipelines.report.evaluate import evaluate_page
+    from pipelines.report.page import render
+
+    with run.phases.phase("report", "writing the files and the page"):
+        run.folder.frame("realisations.parquet", frame)
+        links = [("realisations.parquet", "realisations.parquet"), ("summary.json", "summary.json")]
+        if plan is not None:
+            run.folder.frame("plan.parquet", _plan_table(case, plan))
+            links.append(("plan.parquet", "plan.parquet"))
+        summary = {
+            **run.provenance(),
+            "status": outcome.status,
+            "reasons": outcome.reasons,
+            "seconds": run.phases.seconds,
+        }
+        page = evaluate_page({**summary, **outcome.record}, frame, currency=case.currency, links=links)
+        run.folder.text("report.html", render(page))
+    record = outcome.record
+    regret = f", regret {record['regret_mean']:,.2f}" if record["regret_mean"] is not None else ""
+    outcome.headline = (
+        f"{case.name}: efficiency {record['efficiency']:.3f}, profit {record['profit_mean']:,.2f} {case.currency}{regret} "
+        f"over {record['realisations']} realisations"
+    )
+
+
+main = command("evaluate", run)
+
+if __name__ == "__main__":
+    main()
