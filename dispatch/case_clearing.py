@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share
@@ -163,6 +163,20 @@ class EnergyClearingCase(Case):
     iteration: Iteration = Iteration()
     swarm: Swarm = Swarm()
 
+    @property
+    def nominal_load_mw(self) -> float:
+        """Highest electricity load of all parks together, MW."""
+        return float(np.sum(list(self._park_loads().values()), axis=0).max())
+
+    def _park_loads(self) -> dict[str, NDArray[np.float64]]:
+        return {
+            park.id: np.asarray(park.electricity_by_hour_mw or park.electricity_mw, dtype=float) for park in self.parks
+        }
+
+    def _load_shares(self) -> dict[str, float]:
+        loads = {park: float(load.mean()) for park, load in self._park_loads().items()}
+        return {park: load / sum(loads.values()) for park, load in loads.items()}
+
     def faults(self) -> list[str]:
         """See ``dispatch.case_clearing_checks``."""
         from dispatch.case_clearing_checks import clearing_faults
@@ -173,7 +187,7 @@ class EnergyClearingCase(Case):
         self,
         *,
         spot_price_per_mwh: ArrayLike | None = None,
-        load_mw: Mapping[str, ArrayLike] | None = None,
+        load_mw: ArrayLike | Mapping[str, ArrayLike] | None = None,
         heat_mw: Mapping[str, ArrayLike] | None = None,
         wind_mw: Mapping[str, ArrayLike] | None = None,
         pv_mw: Mapping[str, ArrayLike] | None = None,
@@ -186,7 +200,8 @@ class EnergyClearingCase(Case):
         Parameters
         ----------
         spot_price_per_mwh: the grid's price ``[T]``; may be negative.
-        load_mw, heat_mw: ``{park: [T]}``; wind_mw, pv_mw: ``{unit: [T]}``. What is not named keeps its hourly values.
+        load_mw: electricity, ``[T]`` of all parks together (shared like their daily energy) or ``{park: [T]}``.
+        heat_mw: ``{park: [T]}``; wind_mw, pv_mw: ``{unit: [T]}``. What is not named keeps its hourly values.
         index: start of each step; its local hour picks from hourly values.
         step_hours: length of a step; by default the spacing of ``index``, else that of this case.
         name: of the new case.
@@ -212,6 +227,8 @@ class EnergyClearingCase(Case):
         data |= {"index": index, "name": name or self.name, "horizon_hours": steps * step_hours}
         if price is not None:
             data["grid_price_per_mwh"] = price
+        if load_mw is not None and not isinstance(load_mw, Mapping):
+            load_mw = {park: share * np.asarray(load_mw, dtype=float) for park, share in self._load_shares().items()}
         faults = [
             fault
             for section, key, given in (

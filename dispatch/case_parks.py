@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
 from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share
@@ -96,6 +97,14 @@ class Park(CaseModel):
     sale_max_mw: NonNegative | None = None
 
 
+@dataclass(frozen=True)
+class ParkWind:
+    """Wind power within a park: the park's id, and its capacity."""
+
+    id: str
+    capacity_mw: float
+
+
 class ForecastError(CaseModel):
     """Standard deviation of forecast errors as a share of the forecast of the same step."""
 
@@ -179,6 +188,25 @@ class IndustrialParksCase(Case):
             return {"agent": self.agent, "neighbour": self.neighbour_agent}
         return {"agent": self.agent}
 
+    @property
+    def wind(self) -> tuple[ParkWind, ...]:
+        """Wind power by park, for forecasts of sites that feed it."""
+        parks = (park for agent in self.agents.values() for park in agent.parks)
+        return tuple(ParkWind(park.id, park.wind_capacity_mw) for park in parks if park.wind_capacity_mw > 0)
+
+    @property
+    def nominal_load_mw(self) -> float:
+        """Highest load of all parks together, MW."""
+        return float(np.sum(list(self._park_loads().values()), axis=0).max())
+
+    def _park_loads(self) -> dict[str, NDArray[np.float64]]:
+        parks = [park for agent in self.agents.values() for park in agent.parks]
+        return {park.id: np.asarray(park.load_by_hour_mw or park.load_mw, dtype=float) for park in parks}
+
+    def _load_shares(self) -> dict[str, float]:
+        loads = {park: float(load.mean()) for park, load in self._park_loads().items()}
+        return {park: load / sum(loads.values()) for park, load in loads.items()}
+
     def faults(self) -> list[str]:
         """See ``dispatch.case_parks_checks``."""
         from dispatch.case_parks_checks import parks_faults
@@ -209,7 +237,7 @@ class IndustrialParksCase(Case):
         self,
         *,
         spot_price_per_mwh: ArrayLike | None = None,
-        load_mw: Mapping[str, ArrayLike] | None = None,
+        load_mw: ArrayLike | Mapping[str, ArrayLike] | None = None,
         wind_mw: Mapping[str, ArrayLike] | None = None,
         pv_mw: Mapping[str, ArrayLike] | None = None,
         load_sd_mw: Mapping[str, ArrayLike] | None = None,
@@ -224,7 +252,8 @@ class IndustrialParksCase(Case):
         Parameters
         ----------
         spot_price_per_mwh: day-ahead price ``[T]``; may be negative.
-        load_mw, wind_mw, pv_mw: ``{park: [T]}``; parks that are not named keep their hourly values.
+        load_mw: ``[T]`` of all parks together (shared like their daily energy) or ``{park: [T]}``.
+        wind_mw, pv_mw: ``{park: [T]}``; parks that are not named keep their hourly values.
         load_sd_mw, wind_sd_mw, pv_sd_mw: ``{park: [T]}``, standard deviation of the forecast error, for the reserve.
         index: start of each step; its local hour picks from hourly values.
         step_hours: length of a step; by default the spacing of ``index``, else that of this case.
@@ -248,6 +277,9 @@ class IndustrialParksCase(Case):
         data["step_hours"] = step_hours = step_hours or self.step_hours
         data["horizon_hours"] = len(price if index is None else index) * step_hours
         data |= {"day_ahead_price_per_mwh": price, "index": index, "name": name or self.name}
+        if load_mw is not None and not isinstance(load_mw, Mapping):
+            total = np.asarray(load_mw, dtype=float)
+            load_mw = {park: share * total for park, share in self._load_shares().items()}
         series = {
             "load_mw": load_mw,
             "wind_available_mw": wind_mw,

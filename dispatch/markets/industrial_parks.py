@@ -34,6 +34,7 @@ from dispatch.markets.industrial_parks_baseline import Guarantee, baseline_table
 from dispatch.markets.industrial_parks_certificate import certify_parks
 from dispatch.markets.industrial_parks_followers import declare_parks
 from dispatch.markets.industrial_parks_inputs import AgentInputs, parks_inputs
+from dispatch.markets.industrial_parks_response import park_response
 from dispatch.markets.industrial_parks_solution import ParksSolution, read_solution
 from dispatch.schedule import Schedule
 from dispatch.solver import SolveResult, SolverOptions
@@ -130,13 +131,15 @@ def build(case: IndustrialParksCase, variant: str = DEFAULT_VARIANT, shiftable: 
         declare_cycle_limits(block, agent.storage, agent.steps, agent.step_hours)
         # Followers
         cones += declare_parks(block, agent)
+        if variant == "time_of_use":
+            fix_moved_load(block, agent)
     declare_tie_line(model, case, inputs)
     for a, agent in enumerate(inputs):
         declare_balance(model.agent[a], agent, sign=1.0 if a == 0 else -1.0, tie=model.tie_mw)
     model.profit = pyo.Objective(
         sense=pyo.maximize, expr=pyo.quicksum(declare_profit(model.agent[a], agent) for a, agent in enumerate(inputs))
     )
-    return ParksModel(case, inputs, model, cones)
+    return ParksModel(case, inputs, model, [] if variant == "time_of_use" else cones)
 
 
 def declare_prices(block: Any, inputs: AgentInputs, posted: FloatArray | None = None) -> None:
@@ -159,6 +162,16 @@ def declare_prices(block: Any, inputs: AgentInputs, posted: FloatArray | None = 
     block.average_price = pyo.Constraint(
         parks, rule=lambda m, i: pyo.quicksum(m.price[i, t] for t in times) <= inputs.steps * prices.average_cap
     )
+
+
+def fix_moved_load(block: Any, inputs: AgentInputs) -> None:
+    """Fixes moved load at the parks' answer to the posted tariff, which is unique, so that no quadratic is left to solve."""
+    block.shift_total.deactivate()
+    answers = [park_response(inputs, i, inputs.prices.time_of_use) for i in range(len(inputs.park_ids))]
+    for i, t in block.shift_mw:
+        moved = float(answers[i].shift_mw[t])
+        block.shift_mw[i, t].fix(moved)
+        block.shift_square[i, t].fix(inputs.discomfort * inputs.step_hours * moved**2)
 
 
 def declare_bill_guarantee(block: Any, inputs: AgentInputs, promises: list[Guarantee]) -> None:

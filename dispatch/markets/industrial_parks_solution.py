@@ -128,7 +128,8 @@ class ParksSolution:
         yield "time of use", "tariff", "price_per_mwh", prices.time_of_use
         for agent in self.agents:
             prefix = f"{agent.inputs.name} " if len(self.agents) > 1 else ""
-            for name in ("day_ahead", "real_time_buy", "real_time_sell", "neighbour_buy", "neighbour_sell", "tie"):
+            trades = ("day_ahead", "real_time_buy", "real_time_sell", "neighbour_buy", "neighbour_sell", "tie")
+            for name in trades if len(self.agents) > 1 else trades[:-1]:
                 yield prefix + name.replace("_", " "), "trade", "power_mw", getattr(agent, f"{name}_mw")
             for s, unit in enumerate(agent.inputs.storage):
                 yield unit.id, "storage", "charge_mw", agent.charge_mw[s]

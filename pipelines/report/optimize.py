@@ -11,6 +11,9 @@ from dispatch.schedule import Schedule
 from pipelines.report.certificate_words import certificate_headline
 from pipelines.report.charts import Chart, TimeAxis, bars, convergence, time_heatmap, time_lines
 from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section, Table
+from pipelines.report.price_sections import DRAWN as PRICES_DRAWN
+from pipelines.report.price_sections import TITLE as PRICES_TITLE
+from pipelines.report.price_sections import price_section
 from pipelines.report.provenance import provenance_section
 from pipelines.report.schedule_sections import (
     Asset,
@@ -32,12 +35,14 @@ DRAWN_ELSEWHERE: dict[str, set[tuple[str, str]]] = {
         ("grid", "spot_price_per_mwh"),
         ("gas", "power_mw"),
         ("wind", "power_mw"),
+        ("pv", "power_mw"),
         ("storage", "charge_mw"),
         ("storage", "discharge_mw"),
     },
     "Storage": {("storage", "energy_mwh"), ("storage", "charge_mw"), ("storage", "discharge_mw")},
     "Subsidies and response": {("customer", "subsidy_per_mwh"), ("customer", "flexible_mw")},
     "Network": {("bus", "voltage_pu")},
+    PRICES_TITLE: PRICES_DRAWN,
 }
 
 #: Names of first columns that make a further table a convergence record.
@@ -67,6 +72,7 @@ def optimize_page(
     record = {"status": "ok", **(summary or {})}
     view = ScheduleView(schedule)
     standard = [
+        price_section(view, market_time_zone),
         dispatch_section(view, market_time_zone, _spot(view)) if view.supply_mw() else None,
         storage_section(view, market_time_zone),
         response_section(view, market_time_zone),

@@ -58,6 +58,7 @@ class ScheduleView:
             "grid import": None if grid is None else np.maximum(grid, 0),
             "gas": self.total("gas", "power_mw"),
             "wind": self.total("wind", "power_mw"),
+            "solar": self.total("pv", "power_mw"),
             "storage discharge": self.total("storage", "discharge_mw"),
         }
         return {name: power for name, power in parts.items() if power is not None}
@@ -72,9 +73,11 @@ class ScheduleView:
         return {name: power for name, power in parts.items() if power is not None and power.max(initial=0.0) > 1e-9}
 
     def load_mw(self) -> FloatArray | None:
-        """Rigid and flexible demand of all customers."""
+        """Rigid and flexible demand of all customers, or what parks take."""
         parts = [self.total("customer", name) for name in ("rigid_mw", "flexible_mw")]
-        known = [part for part in parts if part is not None]
+        parts += [self.total("park", name) for name in ("electricity_demand_mw", "purchase_mw")]
+        sale = self.total("park", "sale_mw")
+        known = [part for part in (*parts, None if sale is None else -sale) if part is not None]
         return np.asarray(np.sum(known, axis=0), dtype=float) if known else None
 
     def leader(self) -> str | None:

@@ -111,3 +111,13 @@ def test_forecast_series_reach_the_parks(case: IndustrialParksCase) -> None:
     assert inputs.renewable_mw[1] == pytest.approx(np.full(24, 0.5))
     with pytest.raises(CaseError, match="no park 'park9'"):
         case.with_inputs(load_mw={"park9": np.ones(24)})
+
+
+def test_a_load_of_all_parks_is_shared_like_their_energy(case: IndustrialParksCase) -> None:
+    tied = case.with_inputs(load_mw=np.full(24, 4.0))
+    load = parks_inputs(tied)[0].load_mw
+    assert load.sum(axis=0) == pytest.approx(np.full(24, 4.0))
+    daily = parks_inputs(case)[0].load_mw.sum(axis=1)
+    assert load[1, 0] / load[0, 0] == pytest.approx(daily[1] / daily[0])
+    assert case.nominal_load_mw == pytest.approx(4.58)
+    assert [(farm.id, farm.capacity_mw) for farm in case.wind] == [("park1", 0.6), ("park2", 0.7)]
