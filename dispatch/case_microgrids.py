@@ -103,13 +103,25 @@ class SpotLink(CaseModel):
     feed_in_share: Share = 0.5
 
 
+class Service(CaseModel):
+    """A microgrid that answers over HTTP (see ``dispatch.microgrid_service``); the token is read from an environment variable."""
+
+    microgrid: str
+    url: Annotated[str, Field(pattern="^https?://")]
+    token_variable: str = "MICROGRID_TOKEN"
+
+
 class Search(CaseModel):
     """Effort of the methods that only see the microgrids' answers (``kriging``, ``pso``, ``ga``).
 
+    Attributes
+    ----------
     calls: largest number of tariffs that the microgrids are asked to answer.
+    services: microgrids that are asked over HTTP instead of in this process.
     """
 
     calls: Annotated[int, Field(ge=20)] = 600
+    services: tuple[Service, ...] = ()
 
 
 @dataclass(frozen=True)

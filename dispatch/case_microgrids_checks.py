@@ -28,6 +28,11 @@ def microgrids_faults(case: MicrogridsCase) -> list[str]:
         faults.append("microgrids: the list is empty; state at least one")
     for place, grid in enumerate(case.microgrids):
         faults += _microgrid_faults(f"microgrids[{place}] ('{grid.id}')", grid)
+    for place, service in enumerate(case.search.services):
+        if service.microgrid not in ids:
+            faults.append(
+                f"search.services[{place}].microgrid: no microgrid '{service.microgrid}'; there are {list(ids)}"
+            )
     if faults:
         return faults
     faults += _tariff_faults(case)

@@ -13,21 +13,29 @@ Methods for ``game``:
 
 ``exact``
     The microgrids' optimality conditions as one convex mixed-integer program, solved to a proven gap.
+``kriging``
+    The paper's metamodel (section 4): sees only what the microgrids answer; regions, Kriging, swarm, true answers.
+``pso``, ``ga``
+    Particle swarm and genetic algorithm on the true answers, with which the paper compares it (Table 4).
+
+The last three prove nothing by themselves; each is scored against the bound of ``exact``.
 """
 
 from __future__ import annotations
 
+import math
 import time
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import pandas as pd
 
 from dispatch.case_microgrids import MicrogridsCase
-from dispatch.certificate import Certificate
-from dispatch.errors import InfeasibleError, SolverError
+from dispatch.errors import InfeasibleError, OptionError, SolverError
 from dispatch.markets.microgrids_certificate import certify_microgrids
-from dispatch.markets.microgrids_exact import build_exact
+from dispatch.markets.microgrids_exact import ExactModel, build_exact
 from dispatch.markets.microgrids_inputs import MarketInputs, market_inputs
+from dispatch.markets.microgrids_search import search
 from dispatch.markets.microgrids_solution import MicrogridsSolution, answered, compared, read_exact
 from dispatch.schedule import Schedule
 from dispatch.solver import SolveResult, SolverOptions
@@ -35,7 +43,7 @@ from dispatch.solver import solve as solve_cones
 
 VARIANTS = {"game": "the operator sets both tariffs", "grid_tariffs": "the grid's tariffs are passed on"}
 DEFAULT_VARIANT = "game"
-METHODS = ("exact",)
+METHODS = ("exact", "kriging", "pso", "ga")
 
 
 def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOptions) -> Schedule:
@@ -43,6 +51,8 @@ def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOption
 
     Raises
     ------
+    OptionError
+        If a search is asked for where nothing can be chosen.
     SolverError
         If time ran out before any tariffs were found.
     """
@@ -50,45 +60,18 @@ def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOption
     inputs = market_inputs(case)
     baseline = answered(case, inputs, inputs.grid_buy, inputs.feed_in)
     if variant == "grid_tariffs":
-        seconds = {"solve": time.perf_counter() - clock}
-        clock = time.perf_counter()
-        certificate = certify_microgrids(baseline, baseline.profit)
-        seconds["certify"] = time.perf_counter() - clock
-        return _schedule(case, variant, method, options, baseline, certificate, seconds)
-    solution, result, ratio = solve_exactly(case, inputs, options)
-    seconds = {"solve": time.perf_counter() - clock}
+        if method != "exact":
+            raise OptionError(f"variant grid_tariffs leaves nothing to search for; method {method} is for variant game")
+        found = Found(baseline, baseline.profit, seconds={"solve": time.perf_counter() - clock})
+    elif method == "exact":
+        found = solve_exactly(case, inputs, options)
+    else:
+        found = solve_by_asking(case, inputs, method, options)
     clock = time.perf_counter()
-    certificate = certify_microgrids(solution, result.objective, result.gap, ratio)
-    seconds["certify"] = time.perf_counter() - clock
-    notes = [] if result.status == "optimal" else [f"The solver stopped early ({result.status}): {result.message}."]
-    return _schedule(case, variant, method, options, solution, certificate, seconds, result, baseline, notes)
-
-
-def solve_exactly(
-    case: MicrogridsCase, inputs: MarketInputs, options: SolverOptions
-) -> tuple[MicrogridsSolution, SolveResult, float]:
-    """The optimum of the game, what the solver says about it, and the dual bound ratio."""
-    built = build_exact(inputs)
-    result = solve_cones(built.model, built.cones, replace(options, heuristics=True))
-    if not result.has_solution:
-        if result.status == "infeasible":
-            raise InfeasibleError(f"case {case.name}: no tariffs let every microgrid serve its load")
-        raise SolverError(f"case {case.name}: no tariffs found ({result.status}: {result.message}); allow more time")
-    return read_exact(built, case), result, built.dual_bound_ratio
-
-
-def _schedule(
-    case: MicrogridsCase,
-    variant: str,
-    method: str,
-    options: SolverOptions,
-    solution: MicrogridsSolution,
-    certificate: Certificate,
-    seconds: dict[str, float],
-    result: SolveResult | None = None,
-    baseline: MicrogridsSolution | None = None,
-    notes: list[str] | None = None,
-) -> Schedule:
+    solution = found.solution
+    certificate = certify_microgrids(solution, found.claimed, found.mip_gap, found.dual_bound_ratio)
+    gap = None if found.bound is None else max(found.bound - solution.profit, 0.0) / max(1.0, abs(solution.profit))
+    comparison = {"against_grid_tariffs": compared(solution, baseline)} if variant == "game" else {}
     return Schedule(
         market="microgrids",
         case=case.name,
@@ -101,14 +84,71 @@ def _schedule(
         table=solution.table(),
         money=solution.money(),
         objective=solution.profit,
-        bound=result.bound if result is not None else None,
-        gap=result.gap if result is not None else None,
+        bound=found.bound,
+        gap=gap,
         sense="max",
         certificate=certificate,
-        seconds=seconds,
-        extras={"against_grid_tariffs": compared(solution, baseline)} if baseline is not None else {},
-        notes=tuple(notes or ()),
+        seconds={**found.seconds, "certify": time.perf_counter() - clock},
+        extras={**found.extras, **comparison},
+        notes=found.notes,
     )
+
+
+@dataclass(frozen=True, eq=False)
+class Found:
+    """What a method hands over: tariffs and plans, the profit that it claims, and what it proves."""
+
+    solution: MicrogridsSolution
+    claimed: float
+    bound: float | None = None
+    mip_gap: float | None = None
+    dual_bound_ratio: float | None = None
+    seconds: Mapping[str, float] = field(default_factory=dict)
+    extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def solve_exactly(case: MicrogridsCase, inputs: MarketInputs, options: SolverOptions) -> Found:
+    """The optimum of the game."""
+    built, result = _solved(inputs, options)
+    if not result.has_solution:
+        if result.status == "infeasible":
+            raise InfeasibleError(f"case {case.name}: no tariffs let every microgrid serve its load")
+        raise SolverError(f"case {case.name}: no tariffs found ({result.status}: {result.message}); allow more time")
+    early = f"The solver stopped early ({result.status}): {result.message}."
+    return Found(
+        solution=read_exact(built, case),
+        claimed=result.objective,
+        bound=result.bound,
+        mip_gap=result.gap,
+        dual_bound_ratio=built.dual_bound_ratio,
+        seconds={"solve": result.seconds["total"]},
+        notes=() if result.status == "optimal" else (early,),
+    )
+
+
+def solve_by_asking(case: MicrogridsCase, inputs: MarketInputs, method: str, options: SolverOptions) -> Found:
+    """The best tariffs that were asked, and how far they are from the bound that only the exact model can prove."""
+    clock = time.perf_counter()
+    record = search(case, inputs, method, options.seed)
+    solution = answered(case, inputs, *record.space.tariffs(record.points[record.best]))
+    searched = time.perf_counter() - clock
+    result = _solved(inputs, options)[1]
+    bound = result.bound if math.isfinite(result.bound) else None
+    reached = f"; the best of them reaches {solution.profit / bound:.1%} of the certified bound" if bound else ""
+    return Found(
+        solution=solution,
+        claimed=float(record.profits[record.best]),
+        bound=bound,
+        seconds={"search": searched, "bound": result.seconds["total"]},
+        extras={"convergence": record.convergence(bound)},
+        notes=(f"The microgrids answered {record.calls} tariffs{reached}.",),
+    )
+
+
+def _solved(inputs: MarketInputs, options: SolverOptions) -> tuple[ExactModel, SolveResult]:
+    built = build_exact(inputs)
+    return built, solve_cones(built.model, built.cones, replace(options, heuristics=True))
 
 
 def _utc(case: MicrogridsCase) -> pd.Index:

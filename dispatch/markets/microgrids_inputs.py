@@ -90,11 +90,16 @@ class MarketInputs:
         return len(self.grid_buy)
 
     def profit(self, buy: FloatArray, sell: FloatArray, exchange: FloatArray) -> float:
-        """The operator's profit at tariffs ``[T]`` and exchanges ``[J, T]`` (Chen et al. 2024, Eqs. 3 and 5)."""
-        taken, given = np.clip(exchange, 0, None).sum(axis=0), np.clip(-exchange, 0, None).sum(axis=0)
-        total = exchange.sum(axis=0)
+        """The operator's profit at tariffs ``[T]`` and exchanges ``[J, T]``, currency."""
+        return float(self.profits(buy[None], sell[None], exchange[None])[0])
+
+    def profits(self, buy: FloatArray, sell: FloatArray, exchange: FloatArray) -> FloatArray:
+        """Profits ``[n]`` at tariffs ``[n, T]`` and exchanges ``[n, J, T]`` (Chen et al. 2024, Eqs. 3 and 5), currency."""
+        taken, given = np.clip(exchange, 0, None).sum(axis=1), np.clip(-exchange, 0, None).sum(axis=1)
+        total = exchange.sum(axis=1)
         market = self.feed_in * np.clip(-total, 0, None) - self.grid_buy * np.clip(total, 0, None)
-        return float((market + buy * taken - sell * given).sum() * self.step_hours)
+        profits: FloatArray = (market + buy * taken - sell * given).sum(axis=1) * self.step_hours
+        return profits
 
 
 def market_inputs(case: MicrogridsCase) -> MarketInputs:
