@@ -129,8 +129,8 @@ def _clear(program: ClearingProgram, variant: str, method: str, options: SolverO
 
 def _from_answer(program: ClearingProgram, answer: Answer, notes: Sequence[str] = ()) -> Cleared:
     solution = read_solution(program, answer.point, answer.price, answer.reduction_mw)
-    text = f"{len(answer.convergence)} rounds, {answer.calls} times that parks and supplier were asked."
-    return Cleared(solution, answer.proof, {"convergence": answer.convergence}, [*notes, text])
+    text = f"{len(answer.tables['convergence'])} rounds, {answer.calls} times that parks and supplier were asked."
+    return Cleared(solution, answer.proof, answer.tables, [*notes, text])
 
 
 def _exact(program: ClearingProgram, options: SolverOptions) -> Cleared:

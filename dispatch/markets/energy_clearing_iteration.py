@@ -28,7 +28,7 @@ SAME_MW = 1e-7
 class Answer:
     """Prices ``[2, T]`` to post; the parks' answers to them ``[2, I, T]`` and the supplier's service of these.
 
-    convergence: a row per round. calls: how often followers were asked.
+    tables: ``convergence`` and ``residuals``, a row per round. calls: how often followers were asked.
     proof: prices whose dual bound proves how good the answer is; ``None`` if nothing is claimed.
     cycle: length of the cycle that was found, if any.
     """
@@ -36,7 +36,7 @@ class Answer:
     price: FloatArray
     reduction_mw: FloatArray
     point: ClearingPoint
-    convergence: pd.DataFrame
+    tables: dict[str, pd.DataFrame]
     calls: int
     proof: FloatArray | None = None
     cycle: int | None = None
@@ -152,17 +152,14 @@ def _answer(
 ) -> Answer:
     answer = reductions(program.inputs, price)
     point = program.serve(answer)
-    least = min(each.cost for each in rounds)
-    table = pd.DataFrame(
-        {
-            "round": np.arange(1, len(rounds) + 1),
-            "cost": [each.cost for each in rounds],
-            "gap_bound": [each.gap for each in rounds],
-            "above_least_cost": [each.cost - least for each in rounds],
-            "price_change_per_mwh": [each.price_change for each in rounds],
-        }
-    )
-    return Answer(price, answer, point, table, len(rounds), proof, cycle)
+    cost, gap = np.array([each.cost for each in rounds]), np.array([each.gap for each in rounds])
+    index = np.arange(1, len(rounds) + 1)
+    change = [each.price_change for each in rounds]
+    tables = {
+        "convergence": pd.DataFrame({"round": index, "cost": cost, "proven_bound": np.maximum.accumulate(cost - gap)}),
+        "residuals": pd.DataFrame({"round": index, "gap": gap, "price_change_per_mwh": change}),
+    }
+    return Answer(price, answer, point, tables, len(rounds), proof, cycle)
 
 
 class _Master:
@@ -214,11 +211,11 @@ class _Master:
 
 def cycle_notes(answer: Answer, currency: str) -> Iterator[str]:
     """What the undamped iteration did, in one sentence."""
-    last = answer.convergence.iloc[-1]
+    rounds, last = len(answer.tables["residuals"]), answer.tables["residuals"].iloc[-1]
     if answer.cycle is not None:
         yield (
-            f"Undamped best responses repeat themselves every {answer.cycle} rounds from round {len(answer.convergence)} on, "
+            f"Undamped best responses repeat themselves every {answer.cycle} rounds from round {rounds} on, "
             f"with prices jumping by up to {last['price_change_per_mwh']:.1f} {currency}/MWh; the cheapest prices met are posted."
         )
     else:
-        yield f"Undamped best responses after {len(answer.convergence)} rounds; the cheapest prices met are posted."
+        yield f"Undamped best responses after {rounds} rounds; the cheapest prices met are posted."

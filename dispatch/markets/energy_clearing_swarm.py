@@ -60,7 +60,11 @@ def swarm(program: ClearingProgram, seed: int) -> Answer:
     price = best.reshape(2, -1)
     _, _, reduction, point = respond(program, price)
     table = pd.DataFrame(rows, columns=["iteration", "cost", "fitness", "price_residual_per_mwh"])
-    return Answer(price, reduction, point, table, settings.particles * settings.iterations)
+    tables = {
+        "convergence": table[["iteration", "cost", "fitness"]],
+        "residuals": table[["iteration", "price_residual_per_mwh"]],
+    }
+    return Answer(price, reduction, point, tables, settings.particles * settings.iterations)
 
 
 def respond(program: ClearingProgram, price: FloatArray) -> tuple[float, float, FloatArray, ClearingPoint]:

@@ -161,7 +161,7 @@ def test_damped_best_responses_stay_within_their_proven_gap(
     schedule = dispatch.solve(changed(case, iteration={"update": "damped"}), method="best_response")
     rounds = schedule.extras["convergence"]
     excess = rounds["cost"] - cleared.objective
-    assert (excess <= rounds["gap_bound"] + 1e-6).all() and (excess >= -1e-5).all()
+    assert (excess <= schedule.extras["residuals"]["gap"] + 1e-6).all() and (excess >= -1e-5).all()
     assert excess.min() < 1e-4 * cleared.objective and len(rounds) <= 80
     assert schedule.certificate.passed
 
@@ -169,7 +169,7 @@ def test_damped_best_responses_stay_within_their_proven_gap(
 def test_undamped_best_responses_cycle_and_say_so(case: EnergyClearingCase, cleared: dispatch.Schedule) -> None:
     schedule = dispatch.solve(changed(case, iteration={"update": "undamped"}), method="best_response")
     assert any("repeat themselves every 2 rounds" in note for note in schedule.notes)
-    assert schedule.extras["convergence"]["price_change_per_mwh"].iloc[-1] == pytest.approx(287.2, abs=0.1)
+    assert schedule.extras["residuals"]["price_change_per_mwh"].iloc[-1] == pytest.approx(287.2, abs=0.1)
     assert schedule.certificate.best_response_gap is not None and schedule.certificate.best_response_gap < 1e-9
     assert schedule.objective > cleared.objective and schedule.bound == pytest.approx(cleared.objective, rel=1e-8)
 
