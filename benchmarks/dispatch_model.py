@@ -133,7 +133,7 @@ def dispatch_model(feeder: Feeder, situation: Situation, steps: int = 24) -> tup
         for bus in pick["gas"]:
             p_net[bus, t] -= model.unit_mw[bus, t]
         for bus in pick["storage"]:
-            p_net[bus, t] += model.charge_mw[bus, t] - model.discharge_mw[bus, t]
+            p_net[bus, t] += model.net_charge_mw[bus, t]
         for bus in pick["wind"]:
             p_net[bus, t] += model.spilled_mw[bus, t] - float(wind[t])
     limits = NetworkLimits(root_voltage_pu=situation.root_voltage_pu, min_voltage_pu=situation.min_voltage_pu)
@@ -197,11 +197,15 @@ def _declare_storage(model: pyo.ConcreteModel, buses: list[int], T: list[int], h
     model.discharge_mw = pyo.Var(buses, T, bounds=(0, power))
     model.stored_mwh = pyo.Var(buses, T, bounds=(0.1 * energy, energy))
 
+    model.net_charge_mw = pyo.Var(buses, T, bounds=(-power, power))
+    model.net_charge_of = pyo.Constraint(
+        buses, T, rule=lambda m, b, t: m.net_charge_mw[b, t] - m.charge_mw[b, t] + m.discharge_mw[b, t] == 0.0
+    )
+
     def balance(m: pyo.ConcreteModel, b: int, t: int) -> object:
         before = m.stored_mwh[b, t - 1] if t else 0.5 * energy
-        return m.stored_mwh[b, t] == before + hours * (
-            EFFICIENCY * m.charge_mw[b, t] - m.discharge_mw[b, t] / EFFICIENCY
-        )
+        lost = (1.0 / EFFICIENCY - EFFICIENCY) * m.discharge_mw[b, t]
+        return m.stored_mwh[b, t] == before + hours * (EFFICIENCY * m.net_charge_mw[b, t] - lost)
 
     model.storage_balance = pyo.Constraint(buses, T, rule=balance)
     for bus in buses:

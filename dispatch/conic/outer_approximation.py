@@ -33,7 +33,10 @@ PROOF_GAP_SHARE = 0.8
 
 
 class OuterApproximation:
-    """State of one solve in the minimised sense; read ``status``, ``x``, ``value``, ``bound`` after :meth:`run`."""
+    """State of one solve in the minimised sense; read ``status``, ``x``, ``value``, ``bound`` after :meth:`run`.
+
+    relaxation: optimum of the continuous relaxation, if it was solved.
+    """
 
     def __init__(self, compiled: Compiled, options: SolverOptions, warm: CutPool | None, deadline: float) -> None:
         self.compiled = compiled
@@ -45,6 +48,7 @@ class OuterApproximation:
         self.value, self.bound = np.inf, -np.inf
         self.rounds = 0
         self.message = ""
+        self.relaxation: OracleAnswer | None = None
         with self._phase("milp"):
             self.model = HighsModel(compiled, options)
         self._points: list[tuple[int, FloatArray]] = []
@@ -107,6 +111,7 @@ class OuterApproximation:
             self.status = "infeasible" if answer.status == "infeasible" else "unbounded"
             self.message = f"the continuous relaxation is {answer.status}"
             return False
+        self.relaxation = answer if answer.status == "optimal" else None
         self.bound = max(self.bound, answer.bound)
         if answer.status == "failed":
             self.message = "the relaxation was not solved to optimality"

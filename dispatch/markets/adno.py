@@ -28,7 +28,7 @@ import pandas as pd
 import pyomo.environ as pyo
 
 from dispatch.assets.generator import declare_generator
-from dispatch.assets.storage import declare_storage, needs_binaries
+from dispatch.assets.storage import declare_net_charge, declare_storage, needs_binaries
 from dispatch.assets.wind import declare_wind
 from dispatch.case_adno import AdnoCase
 from dispatch.case_adno_checks import supply_faults
@@ -193,6 +193,7 @@ def build(case: AdnoCase, variant: str = DEFAULT_VARIANT, storage_binaries: bool
 
     # Leader: assets (Eqs. 9-14)
     declare_storage(model, case.storage, inputs.steps, inputs.step_hours, _exclusive(case, inputs, storage_binaries))
+    declare_net_charge(model, case.storage, inputs.steps, inputs.step_hours)
     declare_generator(model, case.gas, inputs.steps, inputs.step_hours)
     declare_wind(
         model,

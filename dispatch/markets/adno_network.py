@@ -38,7 +38,7 @@ class NetPower:
                 if ratio[t][j]:
                     self.terms_mvar[bus, t].append((ratio[t][j], model.flexible_mw[j, t]))
             for s, store in enumerate(case.storage):
-                self.terms_mw[store.bus, t] += [(1.0, model.charge_mw[s, t]), (-1.0, model.discharge_mw[s, t])]
+                self.terms_mw[store.bus, t].append((1.0, model.net_charge_mw[s, t]))
                 if (s, t) in model.storage_mvar:
                     self.terms_mvar[store.bus, t].append((-1.0, model.storage_mvar[s, t]))
             for i, unit in enumerate(case.gas):

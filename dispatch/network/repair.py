@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from dispatch.conic.clarabel_oracle import solve_continuous
+from dispatch.conic.clarabel_oracle import OracleAnswer, solve_continuous
 from dispatch.conic.compiled import Compiled
 from dispatch.conic.options import SolverOptions, Status
 from dispatch.conic.outer_approximation import OuterApproximation
+from dispatch.conic.propagation import propagate
 from dispatch.conic.tangents import CutPool
 from dispatch.network.linearisation import physical_point
 from dispatch.network.secants import FlowRanges
@@ -20,8 +21,10 @@ from dispatch.network.segments import loosest_lines, with_segments
 
 FloatArray = npt.NDArray[np.float64]
 
-#: Passes of narrowing; each costs one continuous cone program.
-NARROWINGS = 5
+#: Passes of narrowing, each one continuous cone program, and the least share of the gap that one must close to go on.
+NARROWINGS, LEAST_PROGRESS = 8, 0.1
+#: Turns of narrowing and segments; each may find a better schedule, with which narrowing starts again.
+ATTEMPTS = 3
 #: Distance from an integer at which a narrowed bound still admits it.
 INTEGER_SLACK = 1e-5
 
@@ -64,18 +67,27 @@ def repair(
     search = _Search(state, compiled, block, ranges, tolerance, options, deadline)
     problem = ranges.with_secants(compiled)
     search.solve(problem)
-    if state.x is None or state.relaxed_x is None or state.status == "optimal" or options.cone_oracle == "none":
+    if options.cone_oracle == "none":
         return state
-    narrowed, narrow_ranges = search.narrow(problem)
-    where = loosest_lines(narrow_ranges, block.distflow.feeder.r_pu, state.relaxed_x)
-    if state.gap() > options.gap and len(where) and time.perf_counter() < deadline:
-        search.solve(*with_segments(narrow_ranges, narrowed, where, state.x))
-    state.status = search.verdict(state.status)
+    for _ in range(ATTEMPTS):
+        if state.x is None or state.status == "optimal" or state.status == "interrupted":
+            break
+        problem = search.narrow(problem)
+        where = loosest_lines(search.ranges, block.distflow.feeder.r_pu, search.invented_at)
+        if state.gap() > options.gap and len(where) and time.perf_counter() < deadline:
+            search.solve(*with_segments(search.ranges, problem, where, state.x))
+        state.status = search.verdict(state.status)
     return state
 
 
 @dataclass
 class _Search:
+    """The model without secants, its present flow ranges, and what is known of its relaxation.
+
+    relaxation: optimum of the problem's relaxation if it is already at hand; invented_at: where the last relaxation put
+    its invented losses.
+    """
+
     state: Repair
     compiled: Compiled
     block: Any
@@ -83,12 +95,16 @@ class _Search:
     tolerance: float
     options: SolverOptions
     deadline: float
+    relaxation: OracleAnswer | None = None
+    invented_at: FloatArray = field(default_factory=lambda: np.zeros(0))
 
     def solve(self, problem: Compiled, start: FloatArray | None = None) -> None:
         """One mixed-integer solve with secants, and a physical schedule from its commitment."""
         state = self.state
         engine = OuterApproximation(problem, self.options, state.cuts, self.deadline)
         engine.run(start=start)
+        if start is None:
+            self.relaxation = engine.relaxation
         state.rounds, state.cuts = state.rounds + engine.rounds, engine.pool()
         for phase, spent in engine.seconds.items():
             state.seconds[phase] = state.seconds.get(phase, 0.0) + spent
@@ -108,35 +124,41 @@ class _Search:
             return "optimal"
         return last if last in ("time_limit", "interrupted") else "feasible"
 
-    def narrow(self, problem: Compiled) -> tuple[Compiled, FlowRanges]:
-        """The problem and its flow ranges, shrunk by reduced costs.
+    def narrow(self, problem: Compiled) -> Compiled:
+        """The problem with flow ranges shrunk by reduced costs.
 
         No schedule that beats the known one leaves these ranges. Narrower ranges make tighter chords, which raise the
         bound, which narrows the ranges further.
         """
-        state, began, ranges = self.state, time.perf_counter(), self.ranges
-        for _ in range(NARROWINGS):
-            left = self.deadline - time.perf_counter()
-            answer = solve_continuous(problem, problem.lower, problem.upper, left, self.options.threads)
+        state, began = self.state, time.perf_counter()
+        for count in range(NARROWINGS):
+            open_before = state.gap()
+            answer = self.relaxation or solve_continuous(
+                problem, problem.lower, problem.upper, self.deadline - time.perf_counter(), self.options.threads
+            )
+            self.relaxation = None
             if answer.status == "infeasible":
                 state.bound = state.value
             bounds = answer.bounds_within(state.value)
             if bounds is None:
                 break
             state.bound = max(state.bound, min(answer.bound, state.value))
+            self.invented_at = answer.x
+            if state.gap() <= self.options.gap or (count and state.gap() > (1.0 - LEAST_PROGRESS) * open_before):
+                break
             narrower = self._within(*bounds)
-            ranges = FlowRanges.of(narrower, self.block)
-            problem = ranges.with_secants(narrower)
+            self.ranges = FlowRanges.of(narrower, self.block)
+            problem = self.ranges.with_secants(narrower)
         state.seconds["relax"] = state.seconds.get("relax", 0.0) + time.perf_counter() - began
-        return problem, ranges
+        return problem
 
     def _within(self, lower: FloatArray, upper: FloatArray) -> Compiled:
-        whole = self.compiled.integer
+        compiled, whole = self.compiled, self.compiled.integer
+        lower, upper = np.maximum(lower, compiled.lower), np.minimum(upper, compiled.upper)
+        lower, upper = propagate(compiled.matrix, compiled.row_lower, compiled.row_upper, lower, upper)
         lower = np.where(whole, np.ceil(lower - INTEGER_SLACK), lower)
         upper = np.where(whole, np.floor(upper + INTEGER_SLACK), upper)
-        lower = np.maximum(lower, self.compiled.lower)
-        upper = np.maximum(np.minimum(upper, self.compiled.upper), lower)
-        return replace(self.compiled, lower=lower, upper=upper)
+        return replace(compiled, lower=lower, upper=np.maximum(upper, lower))
 
     def _propose(self, x: FloatArray) -> None:
         """Make a relaxed point physical and keep it if it is the best so far."""

@@ -63,10 +63,11 @@ class FlowRanges:
         u_high = np.minimum(compiled.upper[at.sending], _highest_voltage_sq(network, p_net[0], q_net[0], behind))
         strongest = np.hypot(np.abs(np.array(p_net)).max(axis=0), np.abs(np.array(q_net)).max(axis=0))
         current = np.minimum(compiled.upper[at.current], (strongest @ behind.T / limits.min_voltage_pu) ** 2)
-        p_low, q_low = p_net[0] @ behind.T, q_net[0] @ behind.T
+        p_low = np.maximum(p_net[0] @ behind.T, compiled.lower[at.p])
+        q_low = np.maximum(q_net[0] @ behind.T, compiled.lower[at.q])
         for _ in range(TIGHTENING_PASSES):
-            p_high = p_net[1] @ behind.T + (feeder.r_pu * current) @ behind.T
-            q_high = q_net[1] @ behind.T + (feeder.x_pu * current) @ behind.T
+            p_high = np.minimum((p_net[1] + feeder.r_pu * current) @ behind.T, compiled.upper[at.p])
+            q_high = np.minimum((q_net[1] + feeder.x_pu * current) @ behind.T, compiled.upper[at.q])
             farthest = np.maximum(p_low**2, p_high**2) + np.maximum(q_low**2, q_high**2)
             current = np.minimum(current, farthest / u_low)
         return cls(at, p_low, p_high, q_low, q_high, current, u_low, u_high)
