@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,11 @@ import dispatch
 from dispatch.case_clearing import EnergyClearingCase
 from dispatch.errors import CaseError
 from dispatch.markets.energy_clearing import at_retail_prices
+from dispatch.markets.energy_clearing_certificate import certify_clearing
 from dispatch.markets.energy_clearing_inputs import EnergyInputs, clearing_inputs
 from dispatch.markets.energy_clearing_program import ClearingProgram
 from dispatch.markets.energy_clearing_response import park_reduction
+from dispatch.markets.energy_clearing_solution import read_solution
 
 
 def small(steps: int, **values: Any) -> EnergyClearingCase:
@@ -128,9 +131,20 @@ def test_balances_hold(cleared: dispatch.Schedule) -> None:
     np.testing.assert_allclose(cleared.wide("heat_mw").sum(axis=1), cleared.wide("heat_demand_mw")["park"], atol=1e-7)
 
 
-def test_surplus_does_not_depend_on_prices(case: EnergyClearingCase) -> None:
-    from dataclasses import replace
+def test_certificate_refuses_other_prices_and_other_plans(case: EnergyClearingCase) -> None:
+    program = ClearingProgram(case, clearing_inputs(case))
+    point = program.welfare()
+    solution = read_solution(program, point, point.price, point.reduction_mw)
+    assert certify_clearing(solution, solution.price).certificate.passed
+    tilted = solution.price * np.linspace(0.9, 1.1, 24)
+    wrong = certify_clearing(replace(solution, price=tilted), tilted).certificate
+    assert {"best_response_gap", "mip_gap"} <= set(wrong.failures)
+    wasteful = replace(solution, boiler_heat_mw=solution.boiler_heat_mw + 0.01)
+    found = certify_clearing(wasteful, solution.price).certificate
+    assert {"balance_max", "best_response_gap"} <= set(found.failures)
 
+
+def test_surplus_does_not_depend_on_prices(case: EnergyClearingCase) -> None:
     program = ClearingProgram(case, clearing_inputs(case))
     solution = at_retail_prices(program, responsive=True)
     dearer = replace(solution, price=solution.price + 100.0)

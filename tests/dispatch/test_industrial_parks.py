@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ import dispatch
 from dispatch import bilevel
 from dispatch.case_parks import IndustrialParksCase
 from dispatch.errors import CaseWarning
+from dispatch.markets.industrial_parks import solve_variant
+from dispatch.markets.industrial_parks_certificate import certify_parks
 from dispatch.markets.industrial_parks_inputs import park_reserve_mw, parks_inputs
 from dispatch.markets.industrial_parks_response import park_cost, park_response
 from tests.dispatch.parks_cases import rigid_demand, small_agent, two_hours
@@ -137,6 +140,18 @@ def test_full_case_agrees_with_another_formulation(case: IndustrialParksCase, ga
 
 def test_full_case_agrees_with_scip(case: IndustrialParksCase, game: dispatch.Schedule) -> None:
     assert dispatch.solve(case, solver="scip", options=OPTIONS).objective == pytest.approx(game.objective, rel=1e-6)
+
+
+def test_certificate_refuses_another_price_and_another_answer(case: IndustrialParksCase) -> None:
+    solution, result, _ = solve_variant(case, "faithful", OPTIONS)
+    agent = solution.agents[0]
+    assert certify_parks(solution, result)[0].passed
+    dearer = replace(solution, agents=(replace(agent, price=agent.price + 5.0),))
+    assert {"balance_max", "duality_gap", "objective_identity"} <= set(certify_parks(dearer, result)[0].failures)
+    park = agent.parks[0]
+    idle = replace(park, purchase_mw=park.purchase_mw + park.generation_mw, generation_mw=0 * park.generation_mw)
+    lazy = replace(solution, agents=(replace(agent, parks=(idle, agent.parks[1])),))
+    assert "best_response_gap" in certify_parks(lazy, result)[0].failures
 
 
 def test_balances_and_exclusive_trades_hold(game: dispatch.Schedule) -> None:
