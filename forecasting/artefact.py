@@ -20,12 +20,13 @@ import torch
 from torch import Tensor
 
 from forecasting.embedding import SourceEncoder
-from forecasting.errors import ArtefactError, DataError, ForecastingError
+from forecasting.errors import ArtefactError, DataError, ForecastingError, StorageError
 from forecasting.forecast import Forecast, InputRecord
 from forecasting.market_day import delivery_index, slot_positions
 from forecasting.models import create
 from forecasting.models.base import Forecaster, Prediction
 from forecasting.samples import DayAheadSamples
+from forecasting.store_files import DISK_FAULTS
 
 #: Raised when the layout of the file changes in a way that older code cannot read.
 FORMAT_VERSION = 1
@@ -255,15 +256,20 @@ def _fingerprint(meta: Mapping[str, Any], state: Mapping[str, Tensor]) -> str:
 
 
 def _write_whole(path: Path, content: Mapping[str, Any]) -> None:
+    partial: Path | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except OSError as error:
-        raise ArtefactError(f"cannot write {path}: {error.strerror}; choose another output folder") from error
-    partial = Path(name)
-    try:
+        partial = Path(name)
         with os.fdopen(handle, "wb") as file:
             torch.save(dict(content), file)
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
+    except OSError as error:
+        if error.errno in DISK_FAULTS:
+            raise StorageError(f"cannot write {path}: {error.strerror}; free the disk and run again") from error
+        raise ArtefactError(f"cannot write {path}: {error.strerror}; choose another output folder") from error
     finally:
-        partial.unlink(missing_ok=True)
+        if partial is not None:
+            partial.unlink(missing_ok=True)

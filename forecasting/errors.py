@@ -37,3 +37,7 @@ class SourceUnavailableError(ForecastingError):
 
 class ArtefactError(ForecastingError):
     """A saved forecaster that is missing, damaged, or written by an incompatible version."""
+
+
+class StorageError(ForecastingError):
+    """The disk refused a file: it is full, over quota, or broken."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -11,9 +12,11 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from forecasting.errors import DataError, SettingError
+from forecasting.errors import DataError, SettingError, StorageError
 
 FILE_NAME = "rows.parquet"
+#: What a full, exhausted or broken disk says.
+DISK_FAULTS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 _STAMP = pa.timestamp("ns", tz="UTC")
 
 #: One row is one version of one value.
@@ -49,7 +52,7 @@ def read_partition(path: Path) -> pa.Table:
 def write_partition(path: Path, rows: pa.Table) -> None:
     """Write beside the place, flush to disk, move over: a crash leaves the old partition whole.
 
-    Raises ``SettingError`` if the folder cannot be written.
+    Raises ``StorageError`` if the disk is full or broken, and ``SettingError`` if the folder cannot be written.
     """
     temporary: str | None = None
     try:
@@ -61,6 +64,11 @@ def write_partition(path: Path, rows: pa.Table) -> None:
             os.fsync(file.fileno())
         Path(temporary).replace(path)
     except OSError as error:
+        if error.errno in DISK_FAULTS:
+            raise StorageError(
+                f"cannot write the store at {path.parent}: {error.strerror}; free the disk and run again, what is stored "
+                "already stays"
+            ) from error
         raise SettingError(
             f"cannot write the store at {path.parent} ({error.strerror or error}); "
             "choose a writable folder with store.root"

@@ -13,6 +13,7 @@ from pipelines.stages import predict
 from pipelines.stages.publish import forecast_record
 from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import open_setting, training_of
+from pipelines.store_lock import store_lock
 
 
 def run(run: Run) -> Outcome:
@@ -23,7 +24,7 @@ def run(run: Run) -> Outcome:
     config["history"]["lookback_days"] = artefact.meta.history_days
     setting = open_setting(config)
     night = setting.night
-    with run.phases.phase("fetch", f"fetching {night}"):
+    with run.phases.phase("fetch", f"fetching {night}"), store_lock(setting.store.root):
         fetched = setting.fetch()
     targets = {target.name: target for target in setting.area.targets(night, fetched.simulated)}
     name = artefact.meta.target

@@ -6,9 +6,10 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import tempfile
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,24 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @contextmanager
+    def together(self) -> Iterator[RunFolder]:
+        """A folder whose files all appear in this one at the end of the block, or none of them if it fails.
+
+        A ``summary.json`` that stood here is removed first: from then on the run is not complete until a new one stands.
+        """
+        hidden = RunFolder(self.path / ".partial")
+        shutil.rmtree(hidden.path, ignore_errors=True)
+        try:
+            yield hidden
+            (self.path / "summary.json").unlink(missing_ok=True)
+            for path in sorted(hidden.path.iterdir()):
+                path.replace(self.path / path.name)
+        except OSError as error:
+            raise FolderError(f"cannot write {self.path}: {error.strerror or error}") from error
+        finally:
+            shutil.rmtree(hidden.path, ignore_errors=True)
 
     def frame(self, name: str, frame: pd.DataFrame) -> Path:
         """Write a table as Parquet or CSV, by the ending of ``name``."""

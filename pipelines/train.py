@@ -13,6 +13,7 @@ from pipelines.app import Outcome, Run, command
 from pipelines.errors import ConfigError
 from pipelines.stages import predict
 from pipelines.stages.setting import open_setting, training_of
+from pipelines.store_lock import store_lock
 
 
 def run(run: Run) -> Outcome:
@@ -23,7 +24,7 @@ def run(run: Run) -> Outcome:
     config = run.config
     setting = open_setting(config)
     night = setting.night
-    with run.phases.phase("fetch", f"fetching {night}"):
+    with run.phases.phase("fetch", f"fetching {night}"), store_lock(setting.store.root):
         fetched = setting.fetch()
     targets = {target.name: target for target in setting.area.targets(night, fetched.simulated)}
     name = str(config["target"])

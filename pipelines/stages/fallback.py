@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import forecasting
-from forecasting.errors import ForecastingError
+from forecasting.errors import ForecastingError, StorageError
 from forecasting.forecast import Forecast
 from forecasting.samples import DayAheadSamples
 from forecasting.store import Store
@@ -67,7 +67,7 @@ class ForecastDesk:
         """The forecasts of the first attempt that succeeds.
 
         Raises ``DataError`` if the past is too short for any model, what the configured model raised if every attempt
-        fails, and at once what says that the configuration is wrong.
+        fails, and at once what says that the configuration is wrong or the disk full.
         """
         samples = predict.past_samples(self.store, target, self.night, self.decision, self.training)
         failures: list[Exception] = []
@@ -80,7 +80,7 @@ class ForecastDesk:
                         self.store, target, self.night, trained, attempt.training, self.records
                     )
             except FAILURES as error:
-                if isinstance(error, ForecastingError) and error.exit_code != 1:
+                if isinstance(error, StorageError) or (isinstance(error, ForecastingError) and error.exit_code != 1):
                     raise
                 log.warning("%s for %s failed", attempt.name, target.name, exc_info=True)
                 failures.append(error)

@@ -110,15 +110,18 @@ def publish_night(
         links=[("schedule.csv", "schedule.csv"), ("summary.json", "summary.json")],
         **network_view(case, schedule),
     )
-    folder, rows = run.folder, schedule_rows(schedule)
-    folder.frame("forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index())
-    folder.frame("scenarios.parquet", scenario_rows(forecasts))
-    folder.frame("schedule.parquet", rows)
-    folder.frame("schedule.csv", rows)
-    folder.text("report.html", render(page))
-    folder.record("status.json", {"status": outcome.status, "reasons": outcome.reasons, "night": str(night)})
+    rows = schedule_rows(schedule)
+    with run.folder.together() as folder:
+        folder.frame(
+            "forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index()
+        )
+        folder.frame("scenarios.parquet", scenario_rows(forecasts))
+        folder.frame("schedule.parquet", rows)
+        folder.frame("schedule.csv", rows)
+        folder.text("report.html", render(page))
+        folder.record("status.json", {"status": outcome.status, "reasons": outcome.reasons, "night": str(night)})
     verdict = "certified" if schedule.certificate.passed else "not certified"
     outcome.headline = (
         f"{night}\n{schedule.market} on {schedule.case}: profit {schedule.objective:,.2f} {schedule.currency}, {verdict}\n"
-        f"report: {folder.path / 'report.html'}"
+        f"report: {run.folder.path / 'report.html'}"
     )

@@ -15,9 +15,10 @@ import hydra
 import pandas as pd
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
 
-from pipelines.app import CONF, Outcome, Run
+from pipelines.app import CONF, Outcome, Run, _execute
 from pipelines.progress import Phases
 from pipelines.run_folder import RunFolder
 
@@ -36,15 +37,28 @@ class Finished:
 
 def run_here(command: str, folder: Path, *overrides: str) -> Finished:
     """Compose ``conf/COMMAND.yaml`` with ``overrides`` and call the command's run function, all paths below ``folder``."""
-    GlobalHydra.instance().clear()
-    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
-        config = hydra.compose(command, [f"hydra.run.dir={folder}", *overrides], return_hydra_config=True)
-    HydraConfig.instance().set_config(config)
-    plain = OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
-    values = cast(dict[str, Any], OmegaConf.to_container(plain, resolve=True))
+    values = cast(dict[str, Any], OmegaConf.to_container(_composed(command, folder, overrides), resolve=True))
     run = Run(command, values, RunFolder(folder), Phases())
     outcome = importlib.import_module(f"pipelines.{command}").run(run)
     return Finished(outcome, folder)
+
+
+def execute_here(command: str, folder: Path, *overrides: str) -> int:
+    """The whole command in this process, its messages and its summary included; returns the exit code."""
+    config = _composed(command, folder, overrides)
+    folder.mkdir(parents=True, exist_ok=True)
+    return _execute(command, importlib.import_module(f"pipelines.{command}").run, config)
+
+
+def _composed(command: str, folder: Path, overrides: tuple[str, ...]) -> DictConfig:
+    GlobalHydra.instance().clear()
+    with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config = hydra.compose(command, [f"hydra.run.dir={folder}", *overrides], return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.runtime.output_dir = str(folder)
+        config.hydra.mode = RunMode.RUN
+    HydraConfig.instance().set_config(config)
+    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
 
 
 def run_shell(command: str, folder: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
