@@ -9,9 +9,10 @@ import numpy as np
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix, eye, hstack, vstack
 
+from dispatch.assets.price_taker import PriceTaker
+from dispatch.assets.price_taker_program import follower_program
 from dispatch.case_microgrids import Battery, Microgrid, MicrogridsCase
-from dispatch.markets.microgrids_inputs import MicrogridInputs, microgrid_inputs
-from dispatch.markets.microgrids_program import follower_program
+from dispatch.markets.microgrids_inputs import price_taker
 
 #: Load or production above this many times the limit of trade was probably given in kW.
 LARGEST_LOAD_RATIO = 50.0
@@ -101,7 +102,7 @@ def _tariff_faults(case: MicrogridsCase) -> Iterator[str]:
 
 def _supply_faults(case: MicrogridsCase, grid: Microgrid) -> Iterator[str]:
     """Whether any plan serves the load; tariffs have no say in it, so that a fault here is certain."""
-    inputs = microgrid_inputs(grid, case.steps, case.step_hours)
+    inputs = price_taker(grid, case.steps, case.step_hours)
     made = grid.turbine.power_max_mw if grid.turbine is not None else 0.0
     given = np.zeros(case.steps)
     for reservoir in inputs.reservoirs:
@@ -123,7 +124,7 @@ def _supply_faults(case: MicrogridsCase, grid: Microgrid) -> Iterator[str]:
         )
 
 
-def _energy_shortage(inputs: MicrogridInputs) -> float:
+def _energy_shortage(inputs: PriceTaker) -> float:
     """Least unserved energy over the horizon, MWh, by a linear program; infinite if even that is infeasible."""
     program, T = follower_program(inputs), inputs.steps
     size = len(program.lower)

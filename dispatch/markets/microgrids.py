@@ -121,7 +121,7 @@ def solve_exactly(case: MicrogridsCase, inputs: MarketInputs, options: SolverOpt
         claimed=result.objective,
         bound=result.bound,
         mip_gap=result.gap,
-        dual_bound_ratio=built.dual_bound_ratio,
+        dual_bound_ratio=built.conditions.dual_bound_ratio,
         seconds={"solve": result.seconds["total"]},
         notes=() if result.status == "optimal" else (early,),
     )
@@ -148,7 +148,7 @@ def solve_by_asking(case: MicrogridsCase, inputs: MarketInputs, method: str, opt
 
 def _solved(inputs: MarketInputs, options: SolverOptions) -> tuple[ExactModel, SolveResult]:
     built = build_exact(inputs)
-    return built, solve_cones(built.model, built.cones, replace(options, heuristics=True))
+    return built, solve_cones(built.model, built.conditions.cones, replace(options, heuristics=True))
 
 
 def _utc(case: MicrogridsCase) -> pd.Index:

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from dispatch.assets.price_taker import PriceTaker
+from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp
 from dispatch.certificate import Certificate
 from dispatch.certify import largest
-from dispatch.markets.microgrids_follower import MicrogridPlan, MicrogridQp
-from dispatch.markets.microgrids_inputs import MicrogridInputs
 from dispatch.markets.microgrids_solution import MicrogridsSolution
 
 FloatArray = NDArray[np.float64]
@@ -30,7 +30,7 @@ def certify_microgrids(
     mip_gap, dual_bound_ratio: of the exact method; other methods prove no optimality.
     """
     buy, sell = solution.buy, solution.sell
-    programs = [MicrogridQp(grid) for grid in solution.inputs.grids]
+    programs = [PriceTakerQp(grid) for grid in solution.inputs.grids]
     answers = [program.respond(buy, sell) for program in programs]
     gains, gaps = [], []
     for grid, plan, answer, program in zip(solution.inputs.grids, solution.plans, answers, programs, strict=True):
@@ -50,11 +50,11 @@ def certify_microgrids(
     )
 
 
-def _profit(solution: MicrogridsSolution, plans: list[MicrogridPlan]) -> float:
+def _profit(solution: MicrogridsSolution, plans: list[PriceTakerPlan]) -> float:
     return solution.inputs.profit(solution.buy, solution.sell, np.stack([plan.exchange for plan in plans]))
 
 
-def _tie_width(solution: MicrogridsSolution, programs: list[MicrogridQp], profit: float) -> float:
+def _tie_width(solution: MicrogridsSolution, programs: list[PriceTakerQp], profit: float) -> float:
     """Change of the profit when tariffs are off by a millionth: microgrids with unique answers hardly move."""
     moved = []
     for sign in (1.0, -1.0):
@@ -74,7 +74,7 @@ def violations(solution: MicrogridsSolution) -> Iterator[FloatArray]:
         yield from _grid_violations(grid, plan)
 
 
-def _grid_violations(grid: MicrogridInputs, plan: MicrogridPlan) -> Iterator[FloatArray]:
+def _grid_violations(grid: PriceTaker, plan: PriceTakerPlan) -> Iterator[FloatArray]:
     surplus = plan.exchange + plan.turbine - plan.curtailed - grid.net_load
     for reservoir, flows in zip(grid.reservoirs, plan.flows, strict=True):
         drawn = np.zeros(grid.steps)

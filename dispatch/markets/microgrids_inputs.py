@@ -7,72 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.case_microgrids import Microgrid, MicrogridsCase, Turbine
+from dispatch.assets.price_taker import Channel, PriceTaker, Reservoir
+from dispatch.case_microgrids import Microgrid, MicrogridsCase
 
 FloatArray = NDArray[np.float64]
-
-
-@dataclass(frozen=True, eq=False)
-class Channel:
-    """A power flow in or out of a reservoir.
-
-    output: +1 if the flow feeds the microgrid, -1 if it takes from it.
-    draw: energy taken out of the reservoir per unit of flow (negative if it fills it).
-    lower, upper: ``[T]``, MW. wear: cost ``wear x^2`` per hour.
-    """
-
-    name: str
-    output: float
-    draw: float
-    lower: FloatArray
-    upper: FloatArray
-    wear: float
-
-
-@dataclass(frozen=True, eq=False)
-class Reservoir:
-    """A battery, or load that is moved within the day: what goes in comes out.
-
-    energy_min, energy_max: limits of the content, MWh, infinite for shifted load; energy_start: content at both ends.
-    """
-
-    name: str
-    channels: tuple[Channel, ...]
-    energy_min: float
-    energy_max: float
-    energy_start: float
-
-    @property
-    def bounded(self) -> bool:
-        """True if the content has limits of its own."""
-        return bool(np.isfinite(self.energy_max))
-
-
-@dataclass(frozen=True, eq=False)
-class MicrogridInputs:
-    """One follower.
-
-    net_load: ``[T]``, load less available production, MW; curtailable: ``[T]``, production that may be given up, MW.
-    """
-
-    name: str
-    step_hours: float
-    load: FloatArray
-    available: FloatArray
-    curtailable: FloatArray
-    trade_limit: float
-    turbine: Turbine | None
-    reservoirs: tuple[Reservoir, ...]
-
-    @property
-    def steps(self) -> int:
-        """Number of steps ``T``."""
-        return len(self.load)
-
-    @property
-    def net_load(self) -> FloatArray:
-        """Load less available production, ``[T]``."""
-        return self.load - self.available
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,7 +20,7 @@ class MarketInputs:
     step_hours: float
     grid_buy: FloatArray
     feed_in: FloatArray
-    grids: tuple[MicrogridInputs, ...]
+    grids: tuple[PriceTaker, ...]
 
     @property
     def steps(self) -> int:
@@ -108,11 +46,11 @@ def market_inputs(case: MicrogridsCase) -> MarketInputs:
         step_hours=case.step_hours,
         grid_buy=np.asarray(case.grid_buy_per_mwh, dtype=float),
         feed_in=np.asarray(case.feed_in_per_mwh, dtype=float),
-        grids=tuple(microgrid_inputs(grid, case.steps, case.step_hours) for grid in case.microgrids),
+        grids=tuple(price_taker(grid, case.steps, case.step_hours) for grid in case.microgrids),
     )
 
 
-def microgrid_inputs(grid: Microgrid, steps: int, step_hours: float) -> MicrogridInputs:
+def price_taker(grid: Microgrid, steps: int, step_hours: float) -> PriceTaker:
     """The arrays of one microgrid."""
     if grid.net_load_mw is not None:
         net = np.asarray(grid.net_load_mw, dtype=float)
@@ -124,7 +62,7 @@ def microgrid_inputs(grid: Microgrid, steps: int, step_hours: float) -> Microgri
             if series is not None:
                 available = available + np.asarray(series, dtype=float)
     reservoirs = (*_battery(grid, steps), *_shiftable(grid, load))
-    return MicrogridInputs(
+    return PriceTaker(
         name=grid.id,
         step_hours=step_hours,
         load=load,

@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from dispatch.assets.price_taker_conditions import price_taker_values
+from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp, contents
 from dispatch.case_microgrids import MicrogridsCase
 from dispatch.markets.microgrids_exact import ExactModel
-from dispatch.markets.microgrids_follower import MicrogridPlan, MicrogridQp, contents
 from dispatch.markets.microgrids_inputs import MarketInputs
 
 FloatArray = NDArray[np.float64]
@@ -28,7 +29,7 @@ class MicrogridsSolution:
     inputs: MarketInputs
     buy: FloatArray
     sell: FloatArray
-    plans: tuple[MicrogridPlan, ...]
+    plans: tuple[PriceTakerPlan, ...]
 
     @property
     def exchange(self) -> FloatArray:
@@ -103,18 +104,12 @@ def read_exact(built: ExactModel, case: MicrogridsCase) -> MicrogridsSolution:
     times = range(market.steps)
     plans = []
     for j, grid in enumerate(market.grids):
-        block = model.grid[j]
-        flows = tuple(
-            tuple(np.array([block.flow_mw[r, k, t].value for t in times]) for k in range(len(reservoir.channels)))
-            for r, reservoir in enumerate(grid.reservoirs)
-        )
-        spilled = [block.curtailed_mw[t].value if t in block.curtailed_mw else 0.0 for t in times]
-        turbine = np.array([block.turbine_mw[t].value or 0.0 for t in times])
-        net = grid.net_load + np.array(spilled) - turbine
+        turbine, spilled, flows = price_taker_values(model.grid[j], grid)
+        net = grid.net_load + spilled - turbine
         for reservoir, found in zip(grid.reservoirs, flows, strict=True):
             for channel, flow in zip(reservoir.channels, found, strict=True):
                 net = net - channel.output * flow
-        plans.append(MicrogridPlan(net, turbine, np.array(spilled), flows, contents(grid, flows)))
+        plans.append(PriceTakerPlan(net, turbine, spilled, flows, contents(grid, flows)))
     exchange = np.stack([plan.exchange for plan in plans])
     buy = np.array([model.buy[t].value for t in times]) * built.price_scale
     sell = np.array([model.sell[t].value for t in times]) * built.price_scale
@@ -125,7 +120,7 @@ def read_exact(built: ExactModel, case: MicrogridsCase) -> MicrogridsSolution:
 
 def answered(case: MicrogridsCase, inputs: MarketInputs, buy: FloatArray, sell: FloatArray) -> MicrogridsSolution:
     """The microgrids' own answers to given tariffs."""
-    plans = tuple(MicrogridQp(grid).respond(buy, sell) for grid in inputs.grids)
+    plans = tuple(PriceTakerQp(grid).respond(buy, sell) for grid in inputs.grids)
     return MicrogridsSolution(case, inputs, buy, sell, plans)
 
 

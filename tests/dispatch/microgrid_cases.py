@@ -6,10 +6,10 @@ from typing import Any
 
 import pyomo.environ as pyo
 
+from dispatch.assets.price_taker_program import follower_program
 from dispatch.bilevel import BilevelProblem, Follower
 from dispatch.case_microgrids import MicrogridsCase
 from dispatch.markets.microgrids_inputs import market_inputs
-from dispatch.markets.microgrids_program import follower_program
 
 TURBINE = {"power_max_mw": 6.0, "cost_quadratic_per_mw2h": 0.08, "cost_linear_per_mwh": 0.9}
 #: Every device with a limit that binds somewhere.

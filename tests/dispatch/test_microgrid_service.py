@@ -17,9 +17,9 @@ import yaml
 
 import dispatch
 from dispatch import microgrid_service
+from dispatch.assets.price_taker_response import PriceTakerQp
 from dispatch.case_microgrids import MicrogridsCase
 from dispatch.errors import OptionError, SolverError
-from dispatch.markets.microgrids_follower import MicrogridQp
 from dispatch.markets.microgrids_inputs import market_inputs
 from dispatch.microgrid_service import RemoteMicrogrid, serve
 from tests.dispatch.microgrid_cases import deficit_and_surplus
@@ -66,7 +66,7 @@ def slow_service() -> Iterator[str]:
 def test_a_service_answers_like_the_microgrid_itself(services: dict[str, str]) -> None:
     for name, url in services.items():
         np.testing.assert_array_equal(
-            RemoteMicrogrid(url, "secret").respond(*TARIFFS), MicrogridQp(GRIDS[name]).respond(*TARIFFS).exchange
+            RemoteMicrogrid(url, "secret").respond(*TARIFFS), PriceTakerQp(GRIDS[name]).respond(*TARIFFS).exchange
         )
 
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 import dispatch
 from dispatch import bilevel
+from dispatch.assets.price_taker_response import PriceTakerQp
 from dispatch.case_microgrids import MicrogridsCase
 from dispatch.errors import OptionError
 from dispatch.markets.microgrids_exact import build_exact
-from dispatch.markets.microgrids_follower import MicrogridQp
 from dispatch.markets.microgrids_inputs import MarketInputs, market_inputs
 from dispatch.markets.microgrids_solution import answered
 from dispatch.solver import SolverOptions
@@ -62,14 +62,14 @@ def test_a_shift_moves_load_until_discomfort_meets_the_price_difference() -> Non
     grid = market_inputs(
         game([{"id": "a", "load_mw": [2.0, 2.0], "shiftable": flexible}], [1.0, 1.0], [0.1, 0.1])
     ).grids[0]
-    plan = MicrogridQp(grid).respond(np.array([0.5, 1.0]), np.array([0.1, 0.1]))
+    plan = PriceTakerQp(grid).respond(np.array([0.5, 1.0]), np.array([0.1, 0.1]))
     assert plan.exchange.tolist() == pytest.approx([2.3125, 1.6875], abs=1e-5)
 
 
 def test_a_battery_with_losses_charges_cheaply_and_returns_to_its_start() -> None:
     # Per MW charged at .1: cost .1 + .05 c each way; discharged .9 * .95 c at 1.0 saves more, so the charge limit .4 binds.
     case = game([{"id": "a", "load_mw": [2.0, 2.0], "battery": RICH["battery"]}], [1.0, 1.0], [0.1, 0.1])
-    plan = MicrogridQp(market_inputs(case).grids[0]).respond(np.array([0.1, 1.0]), np.array([0.1, 0.1]))
+    plan = PriceTakerQp(market_inputs(case).grids[0]).respond(np.array([0.1, 1.0]), np.array([0.1, 0.1]))
     assert plan.exchange.tolist() == pytest.approx([2.4, 2.0 - 0.4 * 0.9 * 0.95], abs=1e-5)
     assert plan.content[0].tolist() == pytest.approx([0.5 + 0.9 * 0.4, 0.5], abs=1e-6)
 
@@ -154,7 +154,7 @@ def test_balance_and_battery_rows(solved: dispatch.Schedule) -> None:
 
 def test_marginal_values_lie_between_the_tariffs() -> None:
     built = build_exact(market_inputs(evening()))
-    assert solve_model(built.model, built.cones).status == "optimal"
+    assert solve_model(built.model, built.conditions.cones).status == "optimal"
     for block in built.model.grid.values():
         for t, value in block.value.items():
             assert built.model.sell[t].value - 1e-6 <= value.value <= built.model.buy[t].value + 1e-6
@@ -180,7 +180,7 @@ def test_responses_are_monotone(market: MarketInputs, seeds: tuple[int, int]) ->
     # (lambda - lambda') . (x - x') <= 0 for x = (bought, -sold): optimality of both answers, added up.
     tariffs = [drawn_tariffs(market, seed) for seed in seeds]
     for grid in market.grids:
-        plans = [MicrogridQp(grid).respond(*pair) for pair in tariffs]
+        plans = [PriceTakerQp(grid).respond(*pair) for pair in tariffs]
         change = np.clip(plans[0].exchange, 0, None) - np.clip(plans[1].exchange, 0, None)
         sold = np.clip(plans[0].exchange, None, 0) - np.clip(plans[1].exchange, None, 0)
         product = (tariffs[0][0] - tariffs[1][0]) @ change + (tariffs[0][1] - tariffs[1][1]) @ sold
@@ -194,7 +194,7 @@ def test_costs_rise_with_the_buy_and_fall_with_the_sell_tariff(market: MarketInp
     dearer, kinder = buy.copy(), sell.copy()
     dearer[step], kinder[step] = market.grid_buy[step], buy[step]
     for grid in market.grids:
-        program = MicrogridQp(grid)
+        program = PriceTakerQp(grid)
         cost = program.respond(buy, sell).cost(grid, buy, sell)
         assert program.respond(dearer, sell).cost(grid, dearer, sell) >= cost - 1e-5
         assert program.respond(buy, kinder).cost(grid, buy, kinder) <= cost + 1e-5

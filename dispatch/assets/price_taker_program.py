@@ -1,4 +1,4 @@
-"""The rows of a microgrid's own problem, tariffs apart (Chen et al. 2024, Eqs. 9-18)."""
+"""The rows of a price-taker's own problem, tariffs apart (Chen et al. 2024, Eqs. 9-18; Lou et al. 2025, Eqs. 20-27)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags, eye, hstack, vstack
 
-from dispatch.markets.microgrids_inputs import MicrogridInputs
+from dispatch.assets.price_taker import PriceTaker
 
 FloatArray = NDArray[np.float64]
 
@@ -39,7 +39,7 @@ class FollowerProgram:
 
 @dataclass(frozen=True, eq=False)
 class _Group:
-    """Columns of one quantity over all steps; ``output``: effect on the microgrid's balance."""
+    """Columns of one quantity over all steps; ``output``: effect on the balance."""
 
     output: float
     lower: FloatArray
@@ -48,7 +48,7 @@ class _Group:
     price: float = 0.0
 
 
-def follower_program(grid: MicrogridInputs) -> FollowerProgram:
+def follower_program(grid: PriceTaker) -> FollowerProgram:
     """Balance ``B - S - r + g + sum output x = net load``, limits of trade, turbine with ramps, reservoirs.
 
     Departures from the paper: wind in the balance (Eq. 10 leaves it out) with free curtailment ``r``; the content of a battery
@@ -66,7 +66,7 @@ def follower_program(grid: MicrogridInputs) -> FollowerProgram:
         places.append([])
         for channel in reservoir.channels:
             places[-1].append(len(groups))
-            groups.append(_Group(channel.output, channel.lower, channel.upper, channel.wear))
+            groups.append(_Group(channel.output, channel.lower, channel.upper, channel.wear, channel.price))
     width = len(groups)
 
     def row(blocks: dict[int, Any], height: int) -> Any:

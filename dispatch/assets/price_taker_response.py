@@ -1,7 +1,8 @@
-"""A microgrid's own problem: a convex quadratic program whose answer to given tariffs is unique.
+"""A price-taker's own problem: a convex quadratic program, solved alone.
 
-Chen et al. 2024, doi 10.3389/fenrg.2024.1450731, Eqs. 6-18. The binary of Eqs. 11-12 (buying or selling) is left out: buying
-and selling at once can only cost, since the sell tariff is never above the buy tariff.
+Chen et al. 2024, doi 10.3389/fenrg.2024.1450731, Eqs. 6-18; Lou et al. 2025, doi 10.3389/fenrg.2025.1537562, Eqs. 20-27. With
+a quadratic cost on every flow the answer is unique; a battery with linear wear may have several.
+The binary of buying or selling is left out: doing both can only cost, since the sell tariff is never above the buy tariff.
 """
 
 from __future__ import annotations
@@ -13,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, diags, eye, vstack
 
+from dispatch.assets.price_taker import PriceTaker
+from dispatch.assets.price_taker_program import follower_program
 from dispatch.errors import SolverError
-from dispatch.markets.microgrids_inputs import MicrogridInputs
-from dispatch.markets.microgrids_program import follower_program
 
 FloatArray = NDArray[np.float64]
 
@@ -24,8 +25,8 @@ TOLERANCE = 1e-10
 
 
 @dataclass(frozen=True, eq=False)
-class MicrogridPlan:
-    """What a microgrid does, ``[T]`` in MW except where said.
+class PriceTakerPlan:
+    """What a price-taker does, ``[T]`` in MW except where said.
 
     exchange: bought less sold. flows: by reservoir and channel. content: of each bounded reservoir at the end of a step, MWh.
     """
@@ -36,7 +37,7 @@ class MicrogridPlan:
     flows: tuple[tuple[FloatArray, ...], ...]
     content: tuple[FloatArray, ...]
 
-    def own_cost(self, grid: MicrogridInputs) -> dict[str, float]:
+    def own_cost(self, grid: PriceTaker) -> dict[str, float]:
         """Fuel, wear and discomfort over the horizon (Chen et al. 2024, Eqs. 7-8 without the fixed charge), currency."""
         unit, dt = grid.turbine, grid.step_hours
         fuel = 0.0
@@ -46,7 +47,7 @@ class MicrogridPlan:
         wear = {"battery": 0.0, "shifted load": 0.0}
         for reservoir, flows in zip(grid.reservoirs, self.flows, strict=True):
             for channel, flow in zip(reservoir.channels, flows, strict=True):
-                wear[reservoir.name] += float(channel.wear * (flow**2).sum() * dt)
+                wear[reservoir.name] += float((channel.wear * flow**2 + channel.price * flow).sum() * dt)
         return {"fuel": fuel, "battery_wear": wear["battery"], "discomfort": wear["shifted load"]}
 
     def bill(self, buy: FloatArray, sell: FloatArray, step_hours: float) -> float:
@@ -54,15 +55,15 @@ class MicrogridPlan:
         exchange = self.exchange
         return float((buy * np.clip(exchange, 0, None) + sell * np.clip(exchange, None, 0)).sum() * step_hours)
 
-    def cost(self, grid: MicrogridInputs, buy: FloatArray, sell: FloatArray) -> float:
+    def cost(self, grid: PriceTaker, buy: FloatArray, sell: FloatArray) -> float:
         """The follower's objective (Chen et al. 2024, Eq. 6), currency."""
         return self.bill(buy, sell, grid.step_hours) + sum(self.own_cost(grid).values())
 
 
-class MicrogridQp:
+class PriceTakerQp:
     """The follower's quadratic program, built once; only prices change between answers."""
 
-    def __init__(self, grid: MicrogridInputs) -> None:
+    def __init__(self, grid: PriceTaker) -> None:
         self.grid = grid
         self.calls = 0
         #: Lower bound on the cost of the last answer by its dual, currency.
@@ -80,7 +81,7 @@ class MicrogridQp:
         square = csc_matrix(diags(program.quadratic / self._scale))
         self._solver = clarabel.DefaultSolver(square, program.linear / self._scale, rows, limits, cones, settings)
 
-    def respond(self, buy: FloatArray, sell: FloatArray) -> MicrogridPlan:
+    def respond(self, buy: FloatArray, sell: FloatArray) -> PriceTakerPlan:
         """The cheapest plan at tariffs ``[T]``, currency/MWh.
 
         Raises
@@ -95,11 +96,11 @@ class MicrogridQp:
         self._solver.update(q=cost / self._scale)
         answer = self._solver.solve()
         if str(answer.status) not in ("Solved", "AlmostSolved"):
-            raise SolverError(f"microgrid {self.grid.name}: no plan serves its load ({answer.status})")
+            raise SolverError(f"{self.grid.name}: no plan serves its load ({answer.status})")
         self.proven_cost = float(answer.obj_val_dual) * self._scale * self.grid.step_hours
         x = np.clip(np.asarray(answer.x), program.lower, program.upper)
         flows = tuple(tuple(x[place] for place in places) for places in program.flows)
-        return MicrogridPlan(
+        return PriceTakerPlan(
             exchange=x[program.bought] - x[program.sold],
             turbine=x[program.turbine] if program.turbine is not None else np.zeros(T),
             curtailed=x[program.curtailed],
@@ -108,7 +109,7 @@ class MicrogridQp:
         )
 
 
-def contents(grid: MicrogridInputs, flows: tuple[tuple[FloatArray, ...], ...]) -> tuple[FloatArray, ...]:
+def contents(grid: PriceTaker, flows: tuple[tuple[FloatArray, ...], ...]) -> tuple[FloatArray, ...]:
     """Content of each bounded reservoir at the end of every step, MWh (Chen et al. 2024, Eq. 16 with ``E_max`` for ``T``)."""
     return tuple(
         reservoir.energy_start

@@ -1,6 +1,6 @@
-"""What the data alone say about a microgrid's answer: which limits can bind, and how large its duals can be.
+"""What the data alone say about a price-taker's answer: which limits can bind, and how large its duals can be.
 
-``y`` is the microgrid's marginal value of energy in a step, ``sigma`` that of a reservoir's content. Some optimal duals lie
+``y`` is its marginal value of energy in a step, ``sigma`` that of a reservoir's content. Some optimal duals lie
 in the ranges given here: the dual objective is concave, each of its terms is largest on a dead band between the cheapest
 way up and the dearest way down, so clipping all duals to an interval that holds every dead band never lowers it.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.markets.microgrids_inputs import Channel, MarketInputs, MicrogridInputs, Reservoir
+from dispatch.assets.price_taker import Channel, PriceTaker, Reservoir
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -31,8 +31,8 @@ class RampLimit:
 
 
 @dataclass(frozen=True, eq=False)
-class GridRanges:
-    """Ranges of one microgrid's answer over all tariffs, ``[T]``.
+class AnswerRanges:
+    """Ranges of one answer over all tariffs, ``[T]``.
 
     value_low, value_high: of ``y``. bought_max, sold_max: MW. buy_binds, sell_binds: the limit of trade can be reached.
     turbine_low, turbine_high: MW. full_binds: the turbine can reach its limit. ramps: those that can bind.
@@ -52,8 +52,8 @@ class GridRanges:
     content_value: tuple[tuple[float, float], ...]
 
 
-def grid_ranges(market: MarketInputs, grid: MicrogridInputs) -> GridRanges:
-    """Ranges of a microgrid's answer to any tariffs between ``feed_in`` and ``grid_buy``."""
+def answer_ranges(grid: PriceTaker, lowest: FloatArray, highest: FloatArray) -> AnswerRanges:
+    """Ranges of the answer to any tariffs between ``lowest`` and ``highest``, ``[T]``."""
     T, unit = grid.steps, grid.turbine
     flows_out, flows_in = np.zeros(T), np.zeros(T)
     for reservoir in grid.reservoirs:
@@ -64,10 +64,10 @@ def grid_ranges(market: MarketInputs, grid: MicrogridInputs) -> GridRanges:
     made = unit.power_max_mw if unit is not None else 0.0
     need, surplus = grid.net_load + flows_in, flows_out + made - grid.net_load
     buy_binds, sell_binds = need > grid.trade_limit + ROUNDING, surplus > grid.trade_limit + ROUNDING
-    value_low, value_high = market.feed_in.copy(), market.grid_buy.copy()
+    value_low, value_high = lowest.copy(), highest.copy()
     if buy_binds.any() or sell_binds.any():
         dearest = unit.cost_linear_per_mwh + 2 * unit.cost_quadratic_per_mw2h * made if unit is not None else 0.0
-        low, high = min(0.0, float(market.feed_in.min())), max(float(market.grid_buy.max()), dearest)
+        low, high = min(0.0, float(lowest.min())), max(float(highest.max()), dearest)
         if unit is not None and (unit.ramp_up_mw_per_hour or unit.ramp_down_mw_per_hour):
             low, high = low - T * (high - low), high + T * (high - low)
         value_low = np.where(sell_binds, low, value_low)
@@ -78,7 +78,7 @@ def grid_ranges(market: MarketInputs, grid: MicrogridInputs) -> GridRanges:
         full = value_high > unit.cost_linear_per_mwh + 2 * unit.cost_quadratic_per_mw2h * made + ROUNDING
     sold = np.clip(flows_out + turbine_high - grid.net_load, 0, grid.trade_limit)
     bought = np.clip(need - turbine_low, 0, grid.trade_limit)
-    return GridRanges(
+    return AnswerRanges(
         value_low=value_low,
         value_high=value_high,
         bought_max=bought,
@@ -93,9 +93,7 @@ def grid_ranges(market: MarketInputs, grid: MicrogridInputs) -> GridRanges:
     )
 
 
-def _turbine_range(
-    grid: MicrogridInputs, value_low: FloatArray, value_high: FloatArray
-) -> tuple[FloatArray, FloatArray]:
+def _turbine_range(grid: PriceTaker, value_low: FloatArray, value_high: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Output between the free answers ``(y - b) / 2a``, widened to what a neighbouring hour can pull along by its ramp."""
     T, unit = grid.steps, grid.turbine
     if unit is None:
@@ -116,7 +114,7 @@ def _turbine_range(
     return np.clip(lowest, 0, None), np.clip(highest, 0, unit.power_max_mw)
 
 
-def _ramps(grid: MicrogridInputs) -> tuple[float, float]:
+def _ramps(grid: PriceTaker) -> tuple[float, float]:
     """Largest rise and fall of the output from one step to the next, MW."""
     unit, dt = grid.turbine, grid.step_hours
     assert unit is not None
@@ -126,7 +124,7 @@ def _ramps(grid: MicrogridInputs) -> tuple[float, float]:
 
 
 def _binding_ramps(
-    grid: MicrogridInputs, low: FloatArray, high: FloatArray, value_low: FloatArray, value_high: FloatArray
+    grid: PriceTaker, low: FloatArray, high: FloatArray, value_low: FloatArray, value_high: FloatArray
 ) -> tuple[RampLimit, ...]:
     """Ramps that the output's ranges do not rule out.
 
@@ -158,9 +156,11 @@ def _binding_ramps(
 
 
 def _content_value(reservoir: Reservoir, value_low: FloatArray, value_high: FloatArray) -> tuple[float, float]:
-    """``sigma`` between the least and the largest ``output * y / draw``: what moving energy in or out is worth."""
+    """``sigma`` between the least and the largest ``(output y - price) / draw``: what moving energy in or out is worth."""
     ends = [
-        channel.output / channel.draw * value for channel in reservoir.channels for value in (value_low, value_high)
+        (channel.output * value - channel.price) / channel.draw
+        for channel in reservoir.channels
+        for value in (value_low, value_high)
     ]
     return float(np.min(ends)), float(np.max(ends))
 
@@ -168,8 +168,8 @@ def _content_value(reservoir: Reservoir, value_low: FloatArray, value_high: Floa
 def channel_dual_max(
     channel: Channel, value_low: FloatArray, value_high: FloatArray, content_value: tuple[float, float]
 ) -> tuple[FloatArray, FloatArray]:
-    """Largest duals of ``x <= upper`` and ``x >= lower``, ``[T]``: residuals of ``2 w x + draw sigma - output y``."""
-    worth = np.stack([channel.output * value_low, channel.output * value_high])
+    """Largest duals of ``x <= upper`` and ``x >= lower``, ``[T]``: residuals of ``2 w x + price + draw sigma - output y``."""
+    worth = np.stack([channel.output * value_low, channel.output * value_high]) - channel.price
     held = channel.draw * np.array(content_value)
     at_upper = worth.max(axis=0) - held.min() - 2 * channel.wear * channel.upper
     at_lower = held.max() - worth.min(axis=0) + 2 * channel.wear * channel.lower
