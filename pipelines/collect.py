@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,10 @@ from pipelines.errors import ConfigError
 
 #: Columns drawn when the user names none, in this order.
 DRAWN = ("efficiency", "profit_mean", "objective", "dispatch.objective")
+
+FORESIGHT_LEAD = (
+    "Every row was settled on the same days; gains are over the baseline, paired by day, with 95% intervals."
+)
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -41,7 +46,7 @@ def read_job(folder: Path) -> dict[str, Any]:
         record = json.loads(summary.read_text(encoding="utf-8"))
     except json.JSONDecodeError as error:
         return {**row, "status": "failed", "reason": f"summary.json is damaged: {error}"}
-    leaves = {key: value for key, value in flatten(record) if key not in row}
+    leaves = {key: value for key, value in flatten(record) if key not in row and not key.startswith("published.")}
     return {**row, **leaves, "reason": "; ".join(record.get("reasons", []))}
 
 
@@ -64,6 +69,18 @@ def read_sweep(folder: Path) -> pd.DataFrame:
     return rows
 
 
+def published_of(folder: Path) -> dict[str, Any] | None:
+    """The published result that the jobs of a sweep repeat, as the first of them that finished says it."""
+    for path in sorted(folder.glob("*/summary.json")):
+        try:
+            found = json.loads(path.read_text(encoding="utf-8")).get("published")
+        except json.JSONDecodeError:
+            continue
+        if found:
+            return dict(found)
+    return None
+
+
 def varied(rows: pd.DataFrame) -> list[str]:
     """Names of the overrides that differ between jobs, numbers first."""
     names = [name for name in rows.columns[1 : rows.columns.get_loc("status")] if rows[name].astype(str).nunique() > 1]
@@ -72,26 +89,53 @@ def varied(rows: pd.DataFrame) -> list[str]:
 
 def run(run: Run) -> Outcome:
     """Read the sweep, write ``collected.parquet``, ``collected.csv`` and ``report.html`` beside the jobs."""
-    from pipelines.report.page import render
+    from pipelines.report.page import Section, render
+    from pipelines.report.published import findings, published_sections
     from pipelines.report.sweep import sweep_page
+    from pipelines.report.tables import frame_table
+    from pipelines.stages.foresight import foresight_table
 
     folder = Path(run.config["folder"])
     with run.phases.phase("collect", f"reading the jobs of {folder}"):
         rows = read_sweep(folder)
-    axes = varied(rows)
+    published = published_of(folder)
+    if published is not None:
+        named = [published["x"], *([published["by"]] if published.get("by") else [])]
+        for name in named:
+            if name not in rows.columns:
+                raise ConfigError(
+                    f"folder={folder}: {published['name']} needs jobs that vary {name}; run the whole experiment"
+                )
+    axes = varied(rows) if published is None else [str(published["x"])]
     x = run.config["x"] or (axes[0] if axes else "job")
     y = run.config["y"] or [name for name in DRAWN if name in rows.columns and rows[name].notna().any()]
     for name in (x, *y):
         if name not in rows.columns:
             raise ConfigError(f"no column {name} in this sweep; it has {', '.join(rows.columns)}")
+    comparison = None
+    if published is not None and published.get("baseline"):
+        comparison = foresight_table(rows, folder, named, str(published["baseline"]))
     with run.phases.phase("report", "drawing the page"):
+        page = sweep_page(rows, folder=str(folder), x=x, y=y)
+        if published is not None:
+            added = published_sections(rows, published, folder)
+            if comparison is not None:
+                added.append(Section("Foresight", FORESIGHT_LEAD, tables=[frame_table("By forecaster", comparison)]))
+            page = replace(page, title=str(published["title"]), sections=[*added, *page.sections])
         for target in {folder, run.folder.path}:
             place = type(run.folder)(target)
             place.frame("collected.parquet", rows)
             place.frame("collected.csv", rows)
-            place.text("report.html", render(sweep_page(rows, folder=str(folder), x=x, y=y)))
+            place.text("report.html", render(page))
+            if comparison is not None:
+                place.frame("foresight.csv", comparison)
     failed = rows[rows["status"] == "failed"]
     outcome = Outcome(record={"jobs": len(rows), "failed": len(failed), "x": x, "y": y})
+    if published is not None:
+        done = rows[rows["status"] != "failed"]
+        outcome.record |= {"published": published["name"], "findings": findings(done, published) if len(done) else []}
+    if comparison is not None:
+        outcome.record["foresight"] = comparison.to_dict("records")
     outcome.headline = f"{len(rows)} jobs, {len(failed)} failed: {folder / 'report.html'}"
     for _, row in failed.iterrows():
         outcome.degrade(f"job {row['job']} failed: {row['reason']}")

@@ -142,6 +142,7 @@ class _Store:
         paid = price + wear * assets.storage_efficiency_in[0]
         earned = price - wear / assets.storage_efficiency_out[0]
         model.changeColsCost(len(flows), flows, np.concatenate([paid, -earned]) * hours)
+        model.clearSolver()  # a warm start would choose among equal plans by what was solved before
         run(model, MIP_SECONDS if exclusive else None)
         if model.getInfo().primal_solution_status != HAS_SOLUTION:
             raise SolverError(

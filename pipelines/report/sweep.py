@@ -33,7 +33,7 @@ def sweep_page(rows: pd.DataFrame, *, folder: str, x: str, y: Sequence[str]) -> 
     reasons = [f"job {row['job']} failed: {row['reason']}" for _, row in failed.head(10).iterrows()]
     if len(failed) > 10:
         reasons.append(f"{len(failed) - 10} more jobs failed; all are listed below")
-    simulated = "simulated" in rows.columns and rows["simulated"].fillna(value=False).astype(bool).any()
+    simulated = "simulated" in rows.columns and rows["simulated"].isin([True]).any()
     return Page(
         title="Sweep",
         subtitle=folder,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 from dispatch.settlement.problem import FirstStage, FloatArray, Realisations, Settlement
 from dispatch.settlement.worth import FACTORS, Planner, forecast_worth, settle_forecast
 from pipelines import __version__
+from pipelines.errors import ConfigError
 from pipelines.run_folder import write_atomically
 
 #: Money and energy of a settled day, as columns of ``realisations.parquet``.
@@ -60,8 +62,7 @@ def settle_days(
     """A row per day, in order, and how many of them were taken from part files.
 
     The first ``with_regret`` days are also planned on the truth and on every mixture of truth and forecast. Chunks do not
-    depend on the number of workers and neither does any row. ``parallel`` is what ``joblib.parallel_config`` takes
-    (``n_jobs``, ``backend``).
+    depend on the number of workers and neither does any row. ``parallel`` as in ``workers``.
     """
     rows = [slice(start, min(start + chunk, len(days.truth))) for start in range(0, len(days.truth), chunk)]
     tasks = [(days.part(at), max(0, min(with_regret - at.start, at.stop - at.start))) for at in rows]
@@ -69,11 +70,35 @@ def settle_days(
     tables = {k: pd.read_parquet(path) for k, path in enumerate(paths) if path is not None and path.exists()}
     reused = sum(rows[k].stop - rows[k].start for k in tables)
     waiting = [k for k in range(len(tasks)) if k not in tables]
-    with joblib.parallel_config(**parallel):
+    with workers(parallel):
         made = joblib.Parallel()(joblib.delayed(_settle_chunk)(planner, *tasks[k], paths[k]) for k in waiting)
     tables |= dict(zip(waiting, made, strict=True))
     frame = pd.concat([labelled(task[0].labels, tables[k]) for k, task in enumerate(tasks)])
     return frame.reset_index(drop=True), reused
+
+
+@contextmanager
+def workers(settings: Mapping[str, Any]) -> Iterator[None]:
+    """``n_jobs`` workers of joblib's ``backend`` for what runs inside; ``scheduler`` is the address of a Dask cluster.
+
+    Raises ``ConfigError`` if Dask is asked for and is not installed, or no cluster answers.
+    """
+    options = {key: value for key, value in settings.items() if key != "scheduler" and value is not None}
+    if options.get("backend") != "dask":
+        with joblib.parallel_config(**options):
+            yield
+        return
+    try:
+        from distributed import Client
+    except ImportError as error:
+        raise ConfigError('parallel.backend=dask needs the extra "cluster": pip install "adno[cluster]"') from error
+    address = settings.get("scheduler")
+    try:
+        client = Client(address) if address else Client(n_workers=max(1, int(options["n_jobs"])), threads_per_worker=1)
+    except OSError as error:
+        raise ConfigError(f"parallel.scheduler={address}: no Dask scheduler answers there ({error})") from error
+    with client, joblib.parallel_config(backend="dask"):
+        yield
 
 
 def labelled(labels: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:

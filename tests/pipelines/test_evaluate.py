@@ -1,0 +1,194 @@
+"""The evaluate command: one answer for any number of workers, resumed runs, perfect forecasts, and all kinds of days."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hydra.errors import ConfigCompositionException
+
+from dispatch.settlement.planner import CopperPlatePlanner
+from pipelines.errors import ConfigError
+from pipelines.stages import settle_days as settling
+from tests.pipelines.running import Finished, run_here
+
+QUICK = ("realisations.count=24", "realisations.chunk=8")
+NIGHT = ("model=naive", "history.train_days=60", "history.valid_days=28")
+
+
+def evaluate(folder: Path, *overrides: str, name: str = "run") -> Finished:
+    places = [f"{key}.root={folder / key}" for key in ("store", "artefacts")]
+    return run_here("evaluate", folder / name, *places, f"parts.root={folder / 'parts'}", *QUICK, *overrides)
+
+
+@pytest.fixture(scope="module")
+def default_run(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return evaluate(tmp_path_factory.mktemp("evaluate"))
+
+
+def test_summary_says_what_the_forecast_is_worth(default_run: Finished) -> None:
+    record = default_run.outcome.record
+    low, high = record["efficiency_ci95"]
+    assert low < record["efficiency"] < high
+    assert record["efficiency_without_subsidy"] > record["efficiency"]
+    assert record["profit_ci95"][0] < record["profit_mean"] < record["profit_ci95"][1]
+    assert record["realisations"] == record["regret_realisations"] == 24
+    assert record["regret_mean"] > 0
+    parts = sum(record["penalty"][name] for name in ("price", "wind", "load"))
+    assert parts == pytest.approx(record["penalty"]["total"], abs=1e-8)
+    assert record["efficiency_perfect"] > record["efficiency"]
+    assert record["realisations_per_second"] > 1
+    assert "simulated data" in (default_run.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_money_of_every_realisation_adds_up(default_run: Finished) -> None:
+    table = default_run.table("realisations.parquet")
+    costs = [name for name in table.columns if name.endswith("_cost") and not name.startswith("best_")]
+    np.testing.assert_allclose(table[costs].sum(axis=1), table["cost"], atol=1e-6)
+    np.testing.assert_allclose(table["income"] - table["cost"], table["profit"], atol=1e-6)
+    np.testing.assert_allclose(table["best_profit"] - table["profit"], table["regret"], atol=1e-9)
+    shares = table[["penalty_price", "penalty_wind", "penalty_load"]].sum(axis=1)
+    np.testing.assert_allclose(shares, table["regret"], atol=1e-8)
+    assert (table["regret"] >= -1e-6).all()
+
+
+def test_errors_of_size_zero_cost_nothing(tmp_path: Path) -> None:
+    none = [f"realisations.error_model.{name}_std=0" for name in ("price", "wind", "load")]
+    record = evaluate(tmp_path, *none, "realisations.count=2").outcome.record
+    assert record["regret_mean"] == pytest.approx(0.0, abs=1e-9)
+    assert all(value == pytest.approx(0.0, abs=1e-9) for value in record["penalty"].values())
+
+
+def test_two_workers_give_the_same_rows_as_one(default_run: Finished, tmp_path: Path) -> None:
+    two = evaluate(tmp_path, "parallel.n_jobs=2", "parts.root=null")
+    pd.testing.assert_frame_equal(two.table("realisations.parquet"), default_run.table("realisations.parquet"))
+
+
+def test_two_dask_workers_give_the_same_rows_as_one(default_run: Finished, tmp_path: Path) -> None:
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=None) as cluster:
+        address = f"parallel.scheduler='{cluster.scheduler_address}'"
+        two = evaluate(tmp_path, "parallel.backend=dask", address, "parts.root=null")
+    pd.testing.assert_frame_equal(two.table("realisations.parquet"), default_run.table("realisations.parquet"))
+
+
+def test_a_killed_run_goes_on_where_it_stopped(
+    default_run: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, calls = settling._settle_chunk, []
+
+    def killed(*arguments: Any) -> pd.DataFrame:
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        calls.append(1)
+        return real(*arguments)
+
+    monkeypatch.setattr(settling, "_settle_chunk", killed)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate(tmp_path)
+    assert len(list((tmp_path / "parts" / "evaluate").glob("*.parquet"))) == 2
+    monkeypatch.setattr(settling, "_settle_chunk", real)
+    again = evaluate(tmp_path, name="again")
+    assert again.outcome.record["reused"] == 16
+    pd.testing.assert_frame_equal(again.table("realisations.parquet"), default_run.table("realisations.parquet"))
+
+
+def test_another_case_or_seed_uses_no_part_of_this_one(default_run: Finished, tmp_path: Path) -> None:
+    shutil.copytree(default_run.folder.parent / "parts", tmp_path / "parts")
+    for k, changed in enumerate(("seed=1", "what_if.wind=0.5", "variant=no_subsidy", "case.imbalance.buy_markup=0.3")):
+        assert evaluate(tmp_path, changed, name=f"run{k}").outcome.record["reused"] == 0
+    assert evaluate(tmp_path, name="same").outcome.record["reused"] == 24
+
+
+def test_regret_can_be_left_to_the_first_realisations(default_run: Finished, tmp_path: Path) -> None:
+    finished = evaluate(tmp_path, "regret.realisations=10")
+    table, full = finished.table("realisations.parquet"), default_run.table("realisations.parquet")
+    assert table["regret"].notna().sum() == 10
+    pd.testing.assert_series_equal(table["profit"], full["profit"])
+    pd.testing.assert_series_equal(table["regret"].head(10), full["regret"].head(10))
+    assert "first 10 of 24" in finished.outcome.record["notes"][0]
+
+
+def test_joint_scenarios_of_a_night_are_settled(tmp_path: Path) -> None:
+    finished = evaluate(tmp_path, *NIGHT, "realisations.kind=scenarios")
+    record = finished.outcome.record
+    assert record["kind"] == "scenarios"
+    assert record["delivery_day"] == "2024-10-15"
+    assert len(finished.table("realisations.parquet")) == 24
+    assert record["regret_mean"] > 0
+
+
+def test_past_nights_are_settled_day_by_day(tmp_path: Path) -> None:
+    span = ("realisations.first=2024-09-02", "realisations.last=2024-09-08")
+    finished = evaluate(tmp_path, *NIGHT, "realisations.kind=history", *span)
+    table = finished.table("realisations.parquet")
+    assert [f"{day:%m-%d}" for day in table["day"]] == [f"09-{day:02d}" for day in range(2, 9)]
+    assert (table["regret"] >= -1e-6).all()
+    assert table["regret"].max() > 1.0
+
+
+def test_past_nights_that_are_not_over_are_refused(tmp_path: Path) -> None:
+    span = ("realisations.first=2024-10-01", "realisations.last=2024-10-20")
+    with pytest.raises(ConfigError, match="is not over at as_of"):
+        evaluate(tmp_path, *NIGHT, "realisations.kind=history", *span)
+
+
+def test_the_certified_network_plan_can_be_settled(tmp_path: Path) -> None:
+    finished = evaluate(tmp_path, "plan.network=true", "realisations.count=6", "regret.realisations=0")
+    plate = evaluate(tmp_path, "realisations.count=6", name="plate")
+    assert finished.outcome.record["network"] is True
+    assert finished.outcome.record["regret_mean"] is None
+    assert finished.outcome.record["profit_mean"] == pytest.approx(plate.outcome.record["profit_mean"], rel=0.01)
+
+
+def test_levels_of_the_case_move_what_they_name(tmp_path: Path) -> None:
+    """At half the spot price, gas at 91 USD/MWh never runs; without subsidies only the free 8% of load is flexible."""
+    half = evaluate(tmp_path, "what_if.spot=0.5", "regret.realisations=0", name="half").outcome.record
+    assert half["plan"]["gas_unit_hours"] == 0
+    none = evaluate(tmp_path, "what_if.subsidy=0", "regret.realisations=0", name="none").outcome.record
+    rigid = 3.715 * sum(_shape())
+    assert none["plan"]["subsidy_cost"] == pytest.approx(0.0, abs=1e-9)
+    assert none["plan"]["flexible_mwh"] == pytest.approx(0.08 * rigid, rel=1e-6)
+
+
+def _shape() -> list[float]:
+    import dispatch
+
+    case = dispatch.load_case("adno_ieee33")
+    return list(case.feeder_customers.shape)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("realisations.kind=oracle", "use one of synthetic, scenarios, history"),
+        ("what_if.spot=0", "must be above zero"),
+        ("what_if.wind=-1", "must be above zero"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        evaluate(tmp_path, override)
+
+
+def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigCompositionException):
+        evaluate(tmp_path, "realisations.number=3")
+
+
+def test_planner_travels_to_other_processes_without_its_solvers() -> None:
+    import pickle
+
+    import dispatch
+    from dispatch.settlement.from_schedule import case_forecast
+
+    case = dispatch.load_case("adno_ieee33")
+    planner = CopperPlatePlanner.of_case(case)  # type: ignore[arg-type]
+    day = case_forecast(case)  # type: ignore[arg-type]
+    first = planner.plans(day)
+    second = pickle.loads(pickle.dumps(planner)).plans(day)
+    np.testing.assert_array_equal(first.purchase_mw, second.purchase_mw)
