@@ -7,6 +7,7 @@ flexible demand, built directly in Pyomo so that the solver can be timed without
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -176,18 +177,32 @@ def _declare_units(model: pyo.ConcreteModel, buses: list[int], T: list[int], hou
     model.unit_start = pyo.Constraint(
         buses, T, rule=lambda m, b, t: m.start[b, t] >= m.on[b, t] - (m.on[b, t - 1] if t else 0)
     )
-    jump = max(ramp, least)
+    jump, lost = min(ramp, least), size - max(ramp, least)
+
+    def stop(m: pyo.ConcreteModel, b: int, t: int) -> Any:
+        return m.start[b, t] - m.on[b, t] + m.on[b, t - 1]
+
     model.unit_up = pyo.Constraint(
         buses,
         T[1:],
         rule=lambda m, b, t: (
-            m.unit_mw[b, t] - m.unit_mw[b, t - 1] <= ramp * m.on[b, t - 1] + jump * (1 - m.on[b, t - 1])
+            m.unit_mw[b, t] - m.unit_mw[b, t - 1]
+            <= (ramp + least) * m.on[b, t] - least * m.on[b, t - 1] - jump * m.start[b, t]
         ),
     )
     model.unit_down = pyo.Constraint(
         buses,
         T[1:],
-        rule=lambda m, b, t: m.unit_mw[b, t - 1] - m.unit_mw[b, t] <= ramp * m.on[b, t] + jump * (1 - m.on[b, t]),
+        rule=lambda m, b, t: (
+            m.unit_mw[b, t - 1] - m.unit_mw[b, t]
+            <= (ramp + least) * m.on[b, t - 1] - least * m.on[b, t] - jump * stop(m, b, t)
+        ),
+    )
+    model.unit_after_start = pyo.Constraint(
+        buses, T[1:], rule=lambda m, b, t: m.unit_mw[b, t] <= size * m.on[b, t] - lost * m.start[b, t]
+    )
+    model.unit_before_stop = pyo.Constraint(
+        buses, T[1:], rule=lambda m, b, t: m.unit_mw[b, t - 1] <= size * m.on[b, t - 1] - lost * stop(m, b, t)
     )
 
 

@@ -36,7 +36,7 @@ def propagate(
     column, value = matrix.indices, matrix.data
     kept = value != 0.0
     owner, column, value = owner[kept], column[kept], value[kept]
-    rows, size = matrix.shape
+    rows = matrix.shape[0]
     lower, upper = lower.copy(), upper.copy()
     for _ in range(passes):
         ends = np.stack([lower[column], upper[column]])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,36 @@ def test_before_a_stop_output_falls_to_what_the_ramp_allows() -> None:
     gas = unit(ramp_down_mw_per_hour=0.1, start_cost=0.0, initially_on=True, initial_power_mw=0.3)
     model, _ = sell(gas, [0.0, 0.0, 0.0])
     assert [pyo.value(model.gas_mw[0, t]) for t in range(3)] == pytest.approx([0.2, 0.0, 0.0])
+
+
+def test_the_rows_allow_exactly_the_outputs_that_the_ramp_rules_allow() -> None:
+    """Over every commitment of three steps and a grid of outputs, against the rules checked one by one."""
+    gas = unit(ramp_up_mw_per_hour=0.1, ramp_down_mw_per_hour=0.3, initially_on=True, initial_power_mw=0.3)
+    model = pyo.ConcreteModel()
+    declare_generator(model, [gas], 3, 1.0)
+    rows = list(model.component_data_objects(pyo.Constraint))
+
+    def by_rule(on: tuple[int, ...], power: tuple[float, ...]) -> bool:
+        was_on, before = 1, 0.3
+        for now, out in zip(on, power, strict=True):
+            if not 0.2 * now <= out <= 0.6 * now + 1e-9:
+                return False
+            if out - before > (0.1 if was_on else 0.2) + 1e-9 or before - out > 0.3 + 1e-9:
+                return False
+            was_on, before = now, out
+        return True
+
+    allowed = 0
+    for on in itertools.product((0, 1), repeat=3):
+        for power in itertools.product(*((0.2, 0.3, 0.4, 0.5, 0.6) if z else (0.0,) for z in on)):
+            for t in range(3):
+                model.gas_on[0, t].set_value(on[t])
+                model.gas_mw[0, t].set_value(power[t])
+                model.gas_start[0, t].set_value(max(on[t] - (on[t - 1] if t else 1), 0))
+            by_rows = all(row.slack() >= -1e-9 for row in rows)
+            assert by_rows == by_rule(on, power), (on, power)
+            allowed += by_rows
+    assert allowed > 20
 
 
 def test_ramps_are_per_hour() -> None:
