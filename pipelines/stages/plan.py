@@ -59,7 +59,7 @@ def tie_to_day(
     tied: Case = case.with_inputs(  # type: ignore[attr-defined]
         spot_price_per_mwh=price_eur_mwh * currency_per_eur,
         load_mw=None if load_share is None else np.maximum(load_share, 0.0) * nominal_load_mw(case),
-        wind_mw=wind_mw or None,
+        **({"wind_mw": wind_mw} if wind_mw else {}),
         index=night.index.tz_convert(night.market_time_zone),
         step_hours=night.step_hours,
     )
@@ -67,12 +67,15 @@ def tie_to_day(
 
 
 def nominal_load_mw(case: Case) -> float:
-    """Nominal load of the case's feeder."""
+    """Largest load that the case is made for: what it states, else the nominal load of its feeder."""
     from dispatch.case_inputs import feeder_of
 
+    stated = getattr(case, "nominal_load_mw", None)
+    if stated is not None:
+        return float(stated)
     network = getattr(case, "network", None)
     if network is None:
-        raise ConfigError(f"case {case.name} has no feeder, so a load forecast cannot be scaled to it")
+        raise ConfigError(f"case {case.name} states no load, so a load forecast cannot be scaled to it")
     return float(feeder_of(network).load_mw.sum())
 
 
