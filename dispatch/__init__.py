@@ -92,6 +92,17 @@ def solve(
     schedule: Schedule = module.solve(case, variant, method, options)
     if certify == "require" and not schedule.certificate.passed:
         raise CertificateError(
-            f"{schedule} on {case.name}: the answer is not proven, so it is not given out\n{schedule.certificate}"
+            f"{schedule} on {case.name}: the answer is not proven, so it is not given out{_way_on(schedule)}\n"
+            f"{schedule.certificate}"
         )
     return schedule
+
+
+def _way_on(schedule: Schedule) -> str:
+    """What to do where only optimality is unproven."""
+    if schedule.certificate.failures != ("mip_gap",):
+        return ""
+    return (
+        f". It keeps every limit and its gap is proven, but the solver ended as '{schedule.status}': allow more time_limit_s, "
+        "ask for a coarser gap, or take it as it is with certify='report'"
+    )

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.optimize import brentq, linprog
 
 from dispatch.errors import SolverError
+from dispatch.network.admittance_flow import bus_voltages, line_losses
 from dispatch.network.feeder import Feeder
-from dispatch.network.power_flow import solve_power_flow
 
 FloatArray = NDArray[np.float64]
 
@@ -132,14 +132,16 @@ def replay_ac(
 ) -> AcReplay:
     """AC power flow at the planned injections against planned voltages ``[T, bus]`` and losses ``[T]``.
 
+    By the bus admittance matrix, so that it is no repetition of the sweeps from which mended schedules take their state.
+
     Raises
     ------
     SolverError
         If no AC solution exists at these injections.
     """
-    flow = solve_power_flow(feeder, p_net_mw, q_net_mvar, root_voltage_pu)
-    voltage = float(np.abs(flow.voltage_pu - voltage_pu).max())
-    loss = float(np.abs(flow.loss_mw - loss_mw).max())
+    replayed = bus_voltages(feeder, p_net_mw, q_net_mvar, root_voltage_pu)
+    voltage = float(np.abs(np.abs(replayed) - voltage_pu).max())
+    loss = float(np.abs(line_losses(feeder, replayed) - loss_mw).max())
     return AcReplay(voltage, loss)
 
 

@@ -31,6 +31,8 @@ class Schedule:
     seconds: wall time by phase (``build``, ``solve``, ``certify``).
     extras: further tables by name (convergence, baselines), each a tidy frame.
     notes: what a reader must know (optimistic value, soft limits used), one sentence each.
+    status: ``optimal`` (gap closed as asked), or how the solver stopped before: ``feasible`` (bound could not be closed),
+        ``time_limit``, ``interrupted``, ``stalled``; the schedule then is the best found and ``gap`` what is proven of it.
     """
 
     market: str
@@ -51,6 +53,7 @@ class Schedule:
     seconds: Mapping[str, float]
     extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    status: str = "optimal"
 
     def wide(self, quantity: str, kind: str | None = None) -> pd.DataFrame:
         """Values of one quantity, a row per step and a column per asset."""

@@ -95,7 +95,7 @@ def solve(case: AdnoCase, variant: str, method: str, options: SolverOptions) -> 
     solution, result, notes = _solve_built(built, variant, options)
     seconds["solve"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    certificate = certify_adno(solution, variant, result)
+    certificate = certify_adno(solution, variant, result, largest_gap=options.gap)
     seconds["certify"] = time.perf_counter() - clock
     return Schedule(
         market="adno",
@@ -116,6 +116,7 @@ def solve(case: AdnoCase, variant: str, method: str, options: SolverOptions) -> 
         seconds=seconds,
         extras={"customers": solution.customer_table()},
         notes=tuple(notes),
+        status=result.status,
     )
 
 
@@ -147,8 +148,11 @@ def _solve_built(built: AdnoModel, variant: str, options: SolverOptions) -> tupl
         notes.append(
             "Losses pay in some steps, so that the relaxed network was mended to an AC state; the bound is the relaxed one."
         )
-    if result.status not in ("optimal", "feasible"):
-        notes.append(f"The solver stopped early ({result.status}): {result.message}.")
+    if result.status != "optimal":
+        notes.append(
+            f"Best schedule found, not proven optimal ({result.status}): a better one could gain at most "
+            f"{abs(result.bound - result.objective):.4g} {built.case.currency}, {result.gap:.1e} of the profit."
+        )
     if variant == "faithful":
         notes.append("Optimistic value: among demands that cost customers the same, the operator's best is taken.")
     return solution, result, notes

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dispatch.case_adno import GasUnit
-from dispatch.certificate import Certificate
+from dispatch.certificate import TOLERANCES, Certificate
 from dispatch.certify import (
     FollowerFigures,
     box_duality_gap,
@@ -28,8 +28,13 @@ from dispatch.solver import SolveResult
 FloatArray = NDArray[np.float64]
 
 
-def certify_adno(solution: AdnoSolution, variant: str, result: SolveResult) -> Certificate:
-    """Every check that applies to the variant; see ``Certificate`` for what each figure means."""
+def certify_adno(
+    solution: AdnoSolution, variant: str, result: SolveResult, largest_gap: float = TOLERANCES["mip_gap"]
+) -> Certificate:
+    """Every check that applies to the variant; see ``Certificate`` for what each figure means.
+
+    largest_gap: proven gap that was asked for; a coarser one than the default passes and stands in the tolerances.
+    """
     check = check_customers(solution, variant)
     scale = max(1.0, abs(solution.profit))
     shift = profit_from(solution, check.answers) - result.objective
@@ -52,6 +57,7 @@ def certify_adno(solution: AdnoSolution, variant: str, result: SolveResult) -> C
         tie_width=tie_width(solution),
         ac_voltage_error_pu=voltage,
         ac_loss_error_mw=loss,
+        tolerances={**TOLERANCES, "mip_gap": max(largest_gap, TOLERANCES["mip_gap"])},
     )
 
 

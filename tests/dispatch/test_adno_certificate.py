@@ -11,6 +11,7 @@ import pandapower.networks
 import pytest
 
 import dispatch
+from dispatch.case_inputs import adno_inputs
 from dispatch.certify import cheapest_fill, shifting_response, utility_response
 from dispatch.conic.options import SolverOptions
 from dispatch.errors import CertificateError, DispatchError, InfeasibleError
@@ -27,6 +28,15 @@ def solved() -> tuple[AdnoSolution, SolveResult]:
     result = solve(built.model, built.cones)
     decision = built.customers.decision(built.model, built.case, built.inputs)
     return read_solution(built.model, built.case, built.inputs, built.feeder, decision), result
+
+
+@pytest.fixture(scope="module")
+def negative() -> dispatch.Schedule:
+    case = dispatch.load_case("adno_ieee33_scaled")
+    spot = list(case.spot_price_per_mwh)  # type: ignore[attr-defined]
+    for step, price in ((2, -25.0), (3, -40.0), (12, -10.0), (13, -60.0), (14, -35.0)):
+        spot[step] = price
+    return dispatch.solve(case.model_copy(update={"spot_price_per_mwh": tuple(spot)}))  # type: ignore[attr-defined]
 
 
 def failures(solution: AdnoSolution, result: SolveResult) -> tuple[str, ...]:
@@ -80,6 +90,32 @@ def test_an_open_gap_is_caught(solved: tuple[AdnoSolution, SolveResult]) -> None
     assert failures(solution, replace(result, gap=2e-4)) == ("mip_gap",)
 
 
+def test_a_gap_that_was_asked_for_passes_and_is_stated(solved: tuple[AdnoSolution, SolveResult]) -> None:
+    solution, result = solved
+    certificate = certify_adno(solution, "responsive", replace(result, gap=2e-3), largest_gap=5e-3)
+    assert certificate.passed
+    assert certificate.mip_gap == 2e-3
+    assert certificate.tolerances["mip_gap"] == 5e-3
+
+
+def test_a_solve_that_ran_out_of_time_gives_its_best_schedule_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    original = adno.solve_exact
+
+    def cut_short(*arguments: Any) -> Any:
+        result, report = original(*arguments)
+        return replace(result, status="time_limit", bound=result.objective * 1.01, gap=0.01), report
+
+    monkeypatch.setattr(adno, "solve_exact", cut_short)
+    case = dispatch.load_case("adno_ieee33")
+    schedule = dispatch.solve(case, certify="report")
+    assert schedule.status == "time_limit"
+    assert schedule.gap == schedule.certificate.mip_gap == 0.01
+    assert schedule.certificate.failures == ("mip_gap",)
+    assert "not proven optimal (time_limit)" in " ".join(schedule.notes)
+    with pytest.raises(CertificateError, match="allow more time_limit_s"):
+        dispatch.solve(case)
+
+
 def test_a_failed_certificate_is_not_given_out(monkeypatch: pytest.MonkeyPatch) -> None:
     original = adno.read_solution
 
@@ -106,6 +142,31 @@ def test_schedule_replayed_by_pandapower(solved: tuple[AdnoSolution, SolveResult
         pandapower.runpp(net, tolerance_mva=1e-10)
         np.testing.assert_allclose(net.res_bus.vm_pu, np.sqrt(state.voltage_sq[step]), atol=1e-5)
         assert net.res_line.pl_mw.sum() == pytest.approx(solution.loss_mw[step].sum(), abs=1e-5)
+
+
+def test_a_mended_schedule_is_replayed_by_codes_that_did_not_make_it(negative: dispatch.Schedule) -> None:
+    """At negative prices voltages come from sweeps; the certificate replays by admittances, and here by pandapower."""
+    certificate, case = negative.certificate, dispatch.load_case("adno_ieee33_scaled")
+    assert any("mended" in note for note in negative.notes)
+    assert certificate.ac_voltage_error_pu is not None and certificate.ac_voltage_error_pu < 1e-9
+    net = pandapower.networks.case33bw()
+    net.load.drop(net.load.index, inplace=True)
+    step, table = 3, negative.table[negative.table["step"] == 3]
+    used = table[table["kind"] == "customer"].pivot_table(index="asset", columns="quantity", values="value")
+    inputs = adno_inputs(case)  # type: ignore[arg-type]
+    for j, (name, bus) in enumerate(zip(inputs.customer_ids, inputs.customer_buses, strict=True)):
+        flexible = used.loc[name, "flexible_mw"]
+        reactive = inputs.rigid_mvar[step, j] + inputs.flexible_mvar_per_mw[step, j] * flexible
+        pandapower.create_load(net, bus - 1, p_mw=used.loc[name, "rigid_mw"] + flexible, q_mvar=reactive)
+    at = {unit.id: unit.bus for unit in case.units}  # type: ignore[attr-defined]
+    signs = {"charge_mw": 1.0, "discharge_mw": -1.0, "power_mw": -1.0}
+    for row in table[table["quantity"].isin(signs)].itertuples():
+        pandapower.create_load(net, at[row.asset] - 1, p_mw=signs[row.quantity] * row.value, q_mvar=0.0)
+    pandapower.runpp(net, tolerance_mva=1e-10)
+    voltages = table[table["quantity"] == "voltage_pu"]["value"].to_numpy()
+    np.testing.assert_allclose(net.res_bus.vm_pu, voltages, atol=1e-8)
+    bought = table[table["quantity"] == "import_mw"]["value"].item()
+    assert net.res_ext_grid.p_mw.iloc[0] == pytest.approx(bought, abs=1e-7)
 
 
 def test_the_ac_state_of_an_exact_schedule_changes_nothing(solved: tuple[AdnoSolution, SolveResult]) -> None:

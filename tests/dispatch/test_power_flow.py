@@ -8,6 +8,7 @@ import pandapower.networks
 import pytest
 
 from dispatch.errors import SolverError
+from dispatch.network.admittance_flow import bus_voltages, line_losses
 from dispatch.network.feeder import Branch, Bus, Feeder, load_feeder, random_feeder
 from dispatch.network.power_flow import solve_power_flow
 
@@ -28,6 +29,18 @@ def test_two_bus_case_worked_by_hand() -> None:
     assert flow.current_pu[0, 0] ** 2 == pytest.approx(0.339896, abs=1e-6)
     assert (flow.line_p_mw[0, 0], flow.line_q_mvar[0, 0]) == pytest.approx((0.533990, 0.233990), abs=1e-6)
     assert flow.voltage_pu[0, 1] == pytest.approx(0.923689, abs=1e-6)
+
+
+def test_the_admittance_route_finds_the_same_state_as_the_sweeps() -> None:
+    feeder, rng = load_feeder("ieee33"), np.random.default_rng(8)
+    p = feeder.load_mw * rng.uniform(-1.5, 1.3, (6, 33))
+    q = feeder.load_mvar * rng.uniform(0.2, 1.1, (6, 33))
+    flow = solve_power_flow(feeder, p, q, 1.02)
+    voltage = bus_voltages(feeder, p, q, 1.02)
+    np.testing.assert_allclose(voltage, flow.voltage, atol=1e-10)
+    np.testing.assert_allclose(line_losses(feeder, voltage), flow.loss_mw, atol=1e-9)
+    with pytest.raises(SolverError, match="exceed what the lines can take"):
+        bus_voltages(feeder, 10 * p, 10 * q, 1.0)
 
 
 def test_agrees_with_pandapower_on_random_loads_and_generation() -> None:
