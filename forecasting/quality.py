@@ -1,6 +1,7 @@
 """Named rules for bad data. Each finding says which rule, where, when, and what was done; missing is never zero.
 
-Rules run in this order: ``unsorted``, ``duplicate``, ``unit``, ``negative``, ``flat``, ``gap``. Repaired and borrowed
+Rules run in this order: ``unsorted``, ``duplicate``, ``unit``, ``negative``, ``flat``, those of ``quality_shape`` (``spike``,
+``duplicated_day`` or ``repeated_forecast``, ``time_shift``), ``gap``. Repaired and borrowed
 values are marked in the column ``origin`` and become available no sooner than the values they were made from.
 """
 
@@ -24,6 +25,7 @@ from forecasting.quality_policy import (
     RuleContext,
     quality_policy,
 )
+from forecasting.quality_shape import check_repeated_day, check_spike, check_time_shift
 from forecasting.series import SeriesKind, series_spec
 
 __all__ = [
@@ -103,14 +105,15 @@ def check_series(
     expected: the delivery times that must be there (leave out what is not due yet).
     time_zone: market time, for messages and for "the same hour of the previous week".
     rule: when a repaired value would have been published; the catalogue's rule if left out.
-    history: earlier rows of the series (column ``value``) from which the previous week may be borrowed.
+    history: earlier rows of the series (column ``value``): the past that a new value is compared with, and from which the
+        previous week may be borrowed.
 
     Raises
     ------
     DataError: where a rule refuses, with the dates and what to do next.
     """
     spec = series_spec(series)
-    context = RuleContext(spec, zone, pd.Timedelta(minutes=step_minutes), time_zone, policy)
+    context = RuleContext(spec, zone, pd.Timedelta(minutes=step_minutes), time_zone, policy, _past(history))
     tidied = tidy(frame, series, zone)
     frame, findings = tidied.frame, list(tidied.findings)
     if frame.index.has_duplicates:
@@ -127,12 +130,26 @@ def check_series(
     return Checked(frame, tuple(findings + found))
 
 
+#: A new size that differs less than this from a credible past is weather or market, not another unit.
+UNIT_FACTOR = 200.0
+
+
+def _past(history: pd.DataFrame | None) -> pd.Series | None:
+    if history is None:
+        return None
+    values: pd.Series = history["value"]
+    return values[~values.index.duplicated(keep="last")]
+
+
 def _check_unit(frame: pd.DataFrame, context: RuleContext) -> tuple[pd.DataFrame, list[Finding]]:
-    """``unit``: the median size of the values is outside what the catalogue calls typical."""
+    """``unit``: the median size of the values is outside what the catalogue calls typical, and far from that of the past."""
     low, high = context.spec.typical
     known = frame["value"].dropna()
     median = float(known.abs().median()) if len(known) else float("nan")
     if len(known) < 24 or low <= median <= high:
+        return frame, []
+    past = float(context.past.abs().median()) if context.past is not None and len(context.past) >= 24 else float("nan")
+    if low <= past <= high and past / UNIT_FACTOR < median < past * UNIT_FACTOR:
         return frame, []
     text = (
         f"median size {median:.4g} is not credible in {context.spec.unit} (typical {low:g} to {high:g}); "
@@ -181,4 +198,11 @@ def _refuse_or_keep(check: str, index: pd.DatetimeIndex, text: str, context: Rul
 Check = Callable[[pd.DataFrame, RuleContext], tuple[pd.DataFrame, list[Finding]]]
 
 #: The rules that look at values, in order. Add a rule here.
-CHECKS: tuple[Check, ...] = (_check_unit, _check_negative, _check_flat)
+CHECKS: tuple[Check, ...] = (
+    _check_unit,
+    _check_negative,
+    _check_flat,
+    check_spike,
+    check_repeated_day,
+    check_time_shift,
+)

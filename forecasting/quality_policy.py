@@ -53,16 +53,27 @@ class Finding:
 class QualityPolicy:
     """The policy of each rule. ``gap`` of ``None`` means ``fallback`` for forecasts and ``refuse`` for the rest.
 
+    ``spike`` of ``None`` means ``accept`` for market prices, whose spikes are news, and ``repair`` for the rest.
+
     ``short_gap_h``: gaps up to this length between two known values are interpolated, whatever the policy but
     ``accept``. ``flat_h``: hours of one repeated non-zero value that count as a flat line.
+
+    ``spike_ranges``, ``price_spike_ranges``: a spike lies outside the 1% to 99% range
+    of the past by more than so many widths of it.
     """
 
     gap: Policy | None = None
     negative: Policy = Policy.REFUSE
     unit: Policy = Policy.REFUSE
     flat: Policy = Policy.ACCEPT
+    spike: Policy | None = None
+    duplicated_day: Policy = Policy.ACCEPT
+    repeated_forecast: Policy = Policy.ACCEPT
+    time_shift: Policy = Policy.ACCEPT
     short_gap_h: float = 3.0
     flat_h: float = 36.0
+    spike_ranges: float = 1.5
+    price_spike_ranges: float = 5.0
 
     def gap_policy(self, spec: SeriesSpec) -> Policy:
         """The gap policy that holds for ``spec``."""
@@ -70,6 +81,19 @@ class QualityPolicy:
             return Policy(self.gap)
         return Policy.FALLBACK if spec.kind is SeriesKind.FORECAST else Policy.REFUSE
 
+    def spike_policy(self, spec: SeriesSpec) -> Policy:
+        """The spike policy that holds for ``spec``."""
+        if self.spike is not None:
+            return Policy(self.spike)
+        return Policy.ACCEPT if spec.kind is SeriesKind.MARKET else Policy.REPAIR
+
+    def spike_limit(self, spec: SeriesSpec) -> float:
+        """How far outside the usual range a value of ``spec`` is a spike, in widths of that range."""
+        return self.price_spike_ranges if spec.kind is SeriesKind.MARKET else self.spike_ranges
+
+
+#: The settings of ``QualityPolicy`` that hold a policy.
+RULES = ("gap", "negative", "unit", "flat", "spike", "duplicated_day", "repeated_forecast", "time_shift")
 
 DEFAULT_POLICY = QualityPolicy()
 
@@ -84,13 +108,17 @@ class Checked:
 
 @dataclass(frozen=True)
 class RuleContext:
-    """What every rule knows about the series it looks at, and how it words a finding."""
+    """What every rule knows about the series it looks at, and how it words a finding.
+
+    ``past``: earlier values by UTC delivery time, where there are any.
+    """
 
     spec: SeriesSpec
     zone: str
     step: pd.Timedelta
     time_zone: str
     policy: QualityPolicy
+    past: pd.Series | None = None
 
     def finding(self, check: str, index: pd.DatetimeIndex, action: str, text: str) -> Finding:
         """A finding that spans ``index``."""
@@ -106,7 +134,7 @@ def quality_policy(**settings: object) -> QualityPolicy:
     """A policy from config values. Raises ``SettingError`` for a policy word that does not exist."""
     typed: dict[str, object] = {}
     for name, value in settings.items():
-        if name in ("gap", "negative", "unit", "flat") and value is not None:
+        if name in RULES and value is not None:
             if value not in {str(policy) for policy in Policy}:
                 raise SettingError(f"quality.{name}={value!r}: use one of {', '.join(Policy)}")
             typed[name] = Policy(str(value))

@@ -13,14 +13,12 @@ import pandas as pd
 import pytest
 
 import dispatch
-from dispatch.errors import CertificateError
 from dispatch.schedule import Schedule
 from forecasting.artefact import TrainedForecaster
 from forecasting.errors import DataError, SourceUnavailableError
 from forecasting.models.base import Prediction
 from forecasting.models.lear import Lear
 from forecasting.models.naive import Naive
-from pipelines.stages import plan
 from tests.pipelines.faulty import FaultySource, run_night
 
 
@@ -103,47 +101,40 @@ def test_a_model_setting_that_does_not_exist_is_no_reason_to_fall_back(tmp_path:
     assert not night.published
 
 
-#: Negative prices, and hours close to the cost of the gas units: the relaxation leaves a gap to be proven away.
-HARD_PRICES = [-30, -40, -20, 50, 54, 58, 66, 74, 82, 98, 106, 91, 91.5, 92, 98, 100, 90.5, 90, 100, 92, 84, 76, 68, 62]
-
-
-def hard_night(gap: float) -> tuple[Any, dict[str, Any]]:
-    """A case whose solver may stop at ``gap``, and the configuration that solves it."""
-    case = dispatch.load_case("adno_ieee33").with_inputs(spot_price_per_mwh=np.array(HARD_PRICES, dtype=float))  # type: ignore[attr-defined]
-    return case, {"variant": None, "market": {"variant": None}, "solver": {"gap": gap}, "method": "exact"}
-
-
-def test_the_best_plan_found_counts_with_its_proven_gap() -> None:
-    case, config = hard_night(0.3)
-    schedule, words = plan.solve_or_best(case, config, 0, 0.02)
-    assert schedule.gap is not None
-    assert 1e-4 < schedule.gap < 0.02
-    assert schedule.certificate.passed
-    assert schedule.certificate.tolerances["mip_gap"] == 0.02
-    assert f"within {100 * schedule.gap:.2g}% of the best possible" in words
-    best, nothing = plan.solve_or_best(*hard_night(1e-5), 0, 0.02)
-    assert nothing == ""
-    assert best.objective <= schedule.bound + 1e-6
-
-
-def test_a_gap_above_what_is_accepted_is_refused() -> None:
-    case, config = hard_night(0.3)
-    with pytest.raises(CertificateError, match="the answer is not proven"):
-        plan.solve_or_best(case, config, 0, 1.1e-4)
-
-
-def test_a_night_with_an_open_gap_is_degraded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def stop_early(monkeypatch: pytest.MonkeyPatch, gap: float, **figures: float) -> None:
+    """Let every solve end with an open ``gap``, and with further figures of the certificate changed."""
     honest = dispatch.solve
 
-    def stopped_early(*arguments: Any, **options: Any) -> Schedule:
+    def stopped(*arguments: Any, **options: Any) -> Schedule:
         schedule = honest(*arguments, **options)
-        return replace(schedule, gap=0.013, certificate=replace(schedule.certificate, mip_gap=0.013))
+        return replace(schedule, gap=gap, certificate=replace(schedule.certificate, mip_gap=gap, **figures))
 
-    monkeypatch.setattr(dispatch, "solve", stopped_early)
+    monkeypatch.setattr(dispatch, "solve", stopped)
+
+
+def test_the_best_plan_found_counts_with_its_proven_gap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stop_early(monkeypatch, 0.013)
     night = run_night(tmp_path)
     assert (night.code, night.summary["status"], night.published) == (0, "degraded", True)
     assert "the plan is within 1.3% of the best possible" in night.reasons
     assert night.summary["dispatch"]["gap"] == 0.013
+    certificate = night.summary["dispatch"]["certificate"]
+    assert certificate["passed"] is True
+    assert "within 1.3%" in certificate["notes"][0]
+
+
+@pytest.mark.parametrize(
+    ("gap", "figures"),
+    [(0.03, {}), (float("inf"), {}), (0.013, {"balance_max": 1e-3})],
+    ids=["gap too wide", "no bound", "a second figure fails"],
+)
+def test_a_plan_that_lacks_any_other_proof_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, gap: float, figures: dict[str, float]
+) -> None:
+    stop_early(monkeypatch, gap, **figures)
+    night = run_night(tmp_path)
+    assert (night.code, night.published) == (1, False)
+    assert "the answer is not proven, so it is not given out" in night.said
 
 
 def test_a_solver_that_finds_nothing_in_time_publishes_nothing(tmp_path: Path) -> None:
