@@ -65,7 +65,8 @@ def declare_price_taker(block: Any, taker: PriceTaker, tariffs: Tariffs, into: C
     """Add the conditions of one price-taker to a block.
 
     Adds ``exchange_mw[t]`` (bought less sold), ``turbine_mw[t]``, ``flow_mw[reservoir, channel, t]``,
-    ``content_mwh[reservoir, t]``, ``curtailed_mw[t]`` and ``bill`` (over the horizon, money over ``tariffs.scale``); cones and duals go to ``into``.
+    ``content_mwh[reservoir, t]``, ``curtailed_mw[t]`` and ``bill`` (over the horizon, money over ``tariffs.scale``); cones and
+    duals go to ``into``.
     """
     _Writer(block, taker, tariffs, answer_ranges(taker, tariffs.lowest, tariffs.highest), into).declare()
 

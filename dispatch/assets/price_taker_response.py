@@ -7,6 +7,7 @@ The binary of buying or selling is left out: doing both can only cost, since the
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import clarabel
@@ -117,3 +118,31 @@ def contents(grid: PriceTaker, flows: tuple[tuple[FloatArray, ...], ...]) -> tup
         for reservoir, found in zip(grid.reservoirs, flows, strict=True)
         if reservoir.bounded
     )
+
+
+def plan_violations(grid: PriceTaker, plan: PriceTakerPlan) -> Iterator[FloatArray]:
+    """How far each balance and limit of a plan is missed, MW and MWh; nothing is positive in a feasible plan."""
+    surplus = plan.exchange + plan.turbine - plan.curtailed - grid.net_load
+    for reservoir, flows in zip(grid.reservoirs, plan.flows, strict=True):
+        drawn = np.zeros(grid.steps)
+        for channel, flow in zip(reservoir.channels, flows, strict=True):
+            surplus = surplus + channel.output * flow
+            drawn = drawn + channel.draw * flow
+            yield channel.lower - flow
+            yield flow - channel.upper
+        content = reservoir.energy_start - grid.step_hours * np.cumsum(drawn)
+        yield reservoir.energy_min - content
+        yield content - reservoir.energy_max
+        yield np.abs(content[-1:] - reservoir.energy_start)
+    yield np.abs(surplus)
+    yield np.abs(plan.exchange) - grid.trade_limit
+    yield -plan.curtailed
+    yield plan.curtailed - grid.curtailable
+    yield -plan.turbine
+    unit = grid.turbine
+    yield plan.turbine - (unit.power_max_mw if unit is not None else 0.0)
+    change = np.diff(plan.turbine)
+    if unit is not None and unit.ramp_up_mw_per_hour is not None:
+        yield change - unit.ramp_up_mw_per_hour * grid.step_hours
+    if unit is not None and unit.ramp_down_mw_per_hour is not None:
+        yield -change - unit.ramp_down_mw_per_hour * grid.step_hours

@@ -14,6 +14,7 @@ MARKETS: dict[str, tuple[str, str]] = {
     "energy_clearing": ("dispatch.markets.energy_clearing", "dispatch.case_clearing:EnergyClearingCase"),
     "industrial_parks": ("dispatch.markets.industrial_parks", "dispatch.case_parks:IndustrialParksCase"),
     "microgrids": ("dispatch.markets.microgrids", "dispatch.case_microgrids:MicrogridsCase"),
+    "soft_open_point": ("dispatch.markets.soft_open_point", "dispatch.case_soft_open_point:SoftOpenPointCase"),
 }
 
 

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.assets.price_taker import PriceTaker
-from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp
+from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp, plan_violations
 from dispatch.certificate import Certificate
 from dispatch.certify import largest
 from dispatch.markets.microgrids_solution import MicrogridsSolution
@@ -71,31 +70,4 @@ def violations(solution: MicrogridsSolution) -> Iterator[FloatArray]:
     yield (solution.sell - solution.buy) / highest
     yield (solution.buy - inputs.grid_buy) / highest
     for grid, plan in zip(inputs.grids, solution.plans, strict=True):
-        yield from _grid_violations(grid, plan)
-
-
-def _grid_violations(grid: PriceTaker, plan: PriceTakerPlan) -> Iterator[FloatArray]:
-    surplus = plan.exchange + plan.turbine - plan.curtailed - grid.net_load
-    for reservoir, flows in zip(grid.reservoirs, plan.flows, strict=True):
-        drawn = np.zeros(grid.steps)
-        for channel, flow in zip(reservoir.channels, flows, strict=True):
-            surplus = surplus + channel.output * flow
-            drawn = drawn + channel.draw * flow
-            yield channel.lower - flow
-            yield flow - channel.upper
-        content = reservoir.energy_start - grid.step_hours * np.cumsum(drawn)
-        yield reservoir.energy_min - content
-        yield content - reservoir.energy_max
-        yield np.abs(content[-1:] - reservoir.energy_start)
-    yield np.abs(surplus)
-    yield np.abs(plan.exchange) - grid.trade_limit
-    yield -plan.curtailed
-    yield plan.curtailed - grid.curtailable
-    yield -plan.turbine
-    unit = grid.turbine
-    yield plan.turbine - (unit.power_max_mw if unit is not None else 0.0)
-    change = np.diff(plan.turbine)
-    if unit is not None and unit.ramp_up_mw_per_hour is not None:
-        yield change - unit.ramp_up_mw_per_hour * grid.step_hours
-    if unit is not None and unit.ramp_down_mw_per_hour is not None:
-        yield -change - unit.ramp_down_mw_per_hour * grid.step_hours
+        yield from plan_violations(grid, plan)

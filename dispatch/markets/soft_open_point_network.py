@@ -1,0 +1,224 @@
+"""What the network costs the operator in one step, as a convex function of what the prosumers exchange.
+
+Given the exchanges ``P_1 .. P_N`` of a step, the operator's purchase, losses, voltages and converters are a second-order cone
+program of their own; its value is convex in ``P``, and the duals of the rows that fix ``P`` are its slope (Lou et al. 2025,
+doi 10.3389/fenrg.2025.1537562, Eqs. 1-17, 28-40).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import clarabel
+import numpy as np
+import pyomo.environ as pyo
+from numpy.typing import NDArray
+from scipy.sparse import csc_matrix, csr_array, vstack
+
+from dispatch.assets.soft_open_point import declare_soft_open_point
+from dispatch.conic.compiled import Compiled, compile_model
+from dispatch.conic.cones import Cone
+from dispatch.errors import SolverError
+from dispatch.markets.soft_open_point_inputs import OperatorInputs
+from dispatch.network.distflow import NetworkLimits, declare_distflow
+
+FloatArray = NDArray[np.float64]
+
+TOLERANCE = 1e-9
+#: Upper limit on voltages that is none; soft limits stand in its place.
+NO_LIMIT_PU = 2.0
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """Which parts of the objective and which devices count.
+
+    converters: the soft open point may act. security: voltage deviation, soft limits and the loss price count.
+    """
+
+    converters: bool = True
+    security: bool = True
+
+
+def network_model(inputs: OperatorInputs, step: int, scenario: Scenario) -> tuple[Any, list[Cone]]:
+    """The Pyomo model of one step: ``prosumer_mw[n]`` are the exchanges, the objective is weighted money over the step.
+
+    Upper voltages are those of the lossless flows and lower ones those of the true flows, so that losses can never pay: the
+    deviation of a bus is at least ``w - u_ref`` and at least ``u_ref - u`` with ``u <= w``. The paper's own form, a deviation of
+    ``u`` alone, lets the relaxation burn megawatts where PV lifts the voltage.
+    """
+    feeder, weights = inputs.feeder, inputs.weights
+    model, steps = pyo.ConcreteModel(), [step]
+    count = list(range(len(inputs.buses)))
+    model.prosumer_mw = pyo.Var(count)
+    cones: list[Cone] = []
+    sop = inputs.sop if scenario.converters else None
+    if sop is not None:
+        cones += declare_soft_open_point(model, sop, steps)
+    at_bus: dict[int, Any] = {}
+    reactive: dict[int, Any] = {}
+    for place, bus in enumerate(feeder.bus_ids):
+        at_bus[bus] = float(inputs.feeder_mw[step, place])
+        reactive[bus] = float(inputs.feeder_mvar[step, place])
+    for n, bus in enumerate(inputs.buses):
+        at_bus[bus] = at_bus[bus] + model.prosumer_mw[n]
+    for m, bus in enumerate(sop.buses if sop is not None else ()):
+        at_bus[bus] = at_bus[bus] - model.converter_mw[m, step]
+        reactive[bus] = reactive[bus] - model.converter_mvar[m, step]
+    model.network = pyo.Block()
+    limits = NetworkLimits(inputs.root_voltage_pu, None, NO_LIMIT_PU)
+    cones += declare_distflow(
+        model.network, feeder, steps, lambda bus, _: at_bus[bus], lambda bus, _: reactive[bus], limits
+    )
+    model.bought_mw, model.sold_mw = pyo.Var(bounds=(0, None)), pyo.Var(bounds=(0, None))
+    model.exchange = pyo.Constraint(expr=model.network.import_mw[step] == model.bought_mw - model.sold_mw)
+    r = dict(zip(feeder.line_keys, feeder.r_pu.tolist(), strict=True))
+    lost = feeder.base_mva * pyo.quicksum(
+        r[key] * model.network.current_sq_pu[(*key, step)] for key in feeder.line_keys
+    )
+    if sop is not None:
+        lost = lost + pyo.quicksum(model.converter_loss_mw.values())
+    money = float(inputs.hv_buy[step]) * model.bought_mw - float(inputs.hv_sell[step]) * model.sold_mw
+    if not scenario.security:
+        model.cost = pyo.Objective(expr=inputs.step_hours * weights.cost * money)
+        return model, cones
+    others = [bus for bus in feeder.bus_ids if bus != feeder.root]
+    model.deviation = pyo.Var(others, bounds=(0, None))
+    model.beyond = pyo.Var(others, bounds=(0, None))
+    u, w = model.network.voltage_sq_pu, model.network.lossless_voltage_sq_pu
+    target, low, high = (v**2 for v in (inputs.voltage_reference_pu, inputs.voltage_min_pu, inputs.voltage_max_pu))
+    model.below_target = pyo.Constraint(others, rule=lambda m, i: m.deviation[i] >= target - u[i, step])
+    model.above_target = pyo.Constraint(others, rule=lambda m, i: m.deviation[i] >= w[i, step] - target)
+    model.soft_low = pyo.Constraint(others, rule=lambda m, i: m.beyond[i] >= low - u[i, step])
+    model.soft_high = pyo.Constraint(others, rule=lambda m, i: m.beyond[i] >= w[i, step] - high)
+    model.cost = pyo.Objective(
+        expr=inputs.step_hours
+        * (
+            weights.cost * (money + weights.loss_price_per_mwh * lost)
+            + weights.voltage * weights.voltage_price_per_pu_h * pyo.quicksum(model.deviation.values())
+            + weights.limit_price_per_pu_h * pyo.quicksum(model.beyond.values())
+        )
+    )
+    return model, cones
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkValue:
+    """Value of one step at given exchanges, currency: ``value`` attained, ``bound`` proven, slope ``[N]``, point ``x``."""
+
+    value: float
+    bound: float
+    slope: FloatArray
+    x: FloatArray
+
+
+class NetworkStep:
+    """One step's cone program in Clarabel; only the exchanges change between calls."""
+
+    def __init__(self, inputs: OperatorInputs, step: int, scenario: Scenario) -> None:
+        self.step = step
+        self.model, cones = network_model(inputs, step, scenario)
+        self.compiled = compiled = compile_model(self.model, cones)
+        self._count = len(inputs.buses)
+        self._scale = max(float(inputs.hv_buy.max()) * inputs.step_hours, 1e-9)
+        columns = np.array([compiled.place[id(self.model.prosumer_mw[n])] for n in range(self._count)])
+        A, self._limits, kinds = _rows(compiled, columns)
+        settings = clarabel.DefaultSettings()
+        settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
+        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
+        quad = csc_matrix((compiled.size, compiled.size))
+        self._solver = clarabel.DefaultSolver(
+            quad, compiled.cost / self._scale, csc_matrix(A), self._limits, kinds, settings
+        )
+
+    def value(self, exchange_mw: FloatArray) -> NetworkValue:
+        """Cost of the step at exchanges ``[N]``, MW.
+
+        Raises
+        ------
+        SolverError
+            If no state of the network carries them.
+        """
+        limits = self._limits.copy()
+        limits[: self._count] = exchange_mw
+        self._solver.update(b=limits)
+        answer = self._solver.solve()
+        if str(answer.status) not in ("Solved", "AlmostSolved"):
+            raise SolverError(f"step {self.step}: the network cannot carry exchanges {exchange_mw} ({answer.status})")
+        scale, offset = self._scale, self.compiled.offset
+        return NetworkValue(
+            value=float(answer.obj_val) * scale + offset,
+            bound=float(answer.obj_val_dual) * scale + offset,
+            slope=-np.asarray(answer.z[: self._count]) * scale,
+            x=np.asarray(answer.x),
+        )
+
+
+def _rows(compiled: Compiled, fixed: NDArray[np.int64]) -> tuple[csr_array, FloatArray, list[Any]]:
+    """``A x + s = b``: the rows that fix columns ``fixed``, equalities, inequalities and bounds, cones."""
+    identity = csr_array(np.eye(compiled.size))
+    equal = compiled.row_lower == compiled.row_upper
+    below, above = ~equal & np.isfinite(compiled.row_upper), ~equal & np.isfinite(compiled.row_lower)
+    closed = compiled.lower == compiled.upper
+    top, floor = ~closed & np.isfinite(compiled.upper), ~closed & np.isfinite(compiled.lower)
+    parts = [
+        (identity[fixed], np.zeros(len(fixed))),
+        (compiled.matrix[equal], compiled.row_upper[equal]),
+        (identity[closed], compiled.upper[closed]),
+        (compiled.matrix[below], compiled.row_upper[below]),
+        (-compiled.matrix[above], -compiled.row_lower[above]),
+        (identity[top], compiled.upper[top]),
+        (-identity[floor], -compiled.lower[floor]),
+        (-compiled.cones.H, compiled.cones.h),
+    ]
+    zeros = len(fixed) + int(equal.sum() + closed.sum())
+    inequalities = int(below.sum() + above.sum() + top.sum() + floor.sum())
+    kinds: list[Any] = [clarabel.ZeroConeT(zeros), clarabel.NonnegativeConeT(inequalities)]
+    kinds += [clarabel.SecondOrderConeT(int(size)) for size in compiled.cones.sizes]
+    return vstack([block for block, _ in parts], format="csr"), np.concatenate([b for _, b in parts]), kinds
+
+
+@dataclass(frozen=True, eq=False)
+class NetworkPlan:
+    """State of the network over all steps. Voltages and currents squared, p.u., ``[T, bus]`` and ``[T, line]``; power of the grid
+    above ``[T]`` and of converters ``[M, T]`` in MW and Mvar; ``deviation`` and ``beyond`` of the squared voltage, ``[T]``, p.u.
+    """
+
+    voltage_sq: FloatArray
+    flow_p: FloatArray
+    flow_q: FloatArray
+    current_sq: FloatArray
+    bought_mw: FloatArray
+    sold_mw: FloatArray
+    converter_mw: FloatArray
+    converter_mvar: FloatArray
+    converter_loss_mw: FloatArray
+    deviation: FloatArray
+    beyond: FloatArray
+
+
+def read_network(steps: list[NetworkStep], values: tuple[NetworkValue, ...], inputs: OperatorInputs) -> NetworkPlan:
+    """The state at which the values of all steps were found."""
+    feeder, rows = inputs.feeder, []
+    for step, value in zip(steps, values, strict=True):
+        step.compiled.load(value.x)
+        model, net, t = step.model, step.model.network, step.step
+        converters = range(len(inputs.sop.buses)) if inputs.sop is not None and hasattr(model, "converter_mw") else ()
+        rows.append(
+            (
+                [net.voltage_sq_pu[i, t].value for i in feeder.bus_ids],
+                [net.flow_p_pu[(*line, t)].value for line in feeder.line_keys],
+                [net.flow_q_pu[(*line, t)].value for line in feeder.line_keys],
+                [net.current_sq_pu[(*line, t)].value for line in feeder.line_keys],
+                max(net.import_mw[t].value, 0.0),
+                max(-net.import_mw[t].value, 0.0),
+                [model.converter_mw[m, t].value for m in converters],
+                [model.converter_mvar[m, t].value for m in converters],
+                [model.converter_loss_mw[m, t].value for m in converters],
+                sum(v.value for v in model.deviation.values()) if hasattr(model, "deviation") else 0.0,
+                sum(v.value for v in model.beyond.values()) if hasattr(model, "beyond") else 0.0,
+            )
+        )
+    columns = [np.array(column, dtype=float) for column in zip(*rows, strict=True)]
+    return NetworkPlan(*columns[:6], *(column.T for column in columns[6:9]), *columns[9:])
