@@ -123,7 +123,7 @@ def test_converters_lift_voltages_and_save_losses(power: float, lowest: float, l
     lines = zip(feeder.line_keys, feeder.r_pu, strict=True)
     assert sum(r * model.network.current_sq_pu[(*key, 0)].value for key, r in lines) == pytest.approx(loss, rel=0.02)
     voltages = [model.network.voltage_sq_pu[bus, 0].value ** 0.5 for bus in feeder.bus_ids]
-    assert min(voltages) == pytest.approx(lowest, abs=1e-3)
+    assert min(voltages) == pytest.approx(lowest, abs=2e-3)
     assert (
         abs(sum(v.value for v in model.converter_mw.values()) + sum(v.value for v in model.converter_loss_mw.values()))
         < 1e-8
