@@ -18,6 +18,7 @@ its customers' flexible demand. Customers answer. Variants:
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -174,13 +175,28 @@ def _refuse(built: AdnoModel, result: SolveResult) -> None:
         free = np.clip(built.inputs.flexible_free_mw, 0, None)
         certain = tuple(supply_faults(built.case, built.inputs, built.feeder, free))
         rows = certain or explain(built.model, built.cones)
-        listed = [f"  - {row}" for row in rows[:MOST_ROWS]]
+        listed = [f"  - {_with_clock(row, built.case)}" for row in rows[:MOST_ROWS]]
+        if len(rows) > MOST_ROWS:
+            listed.append(f"  ... and {len(rows) - MOST_ROWS} more")
         raise InfeasibleError(
             "\n".join([f"case {name}: no schedule meets all limits; the nearest would miss", *listed])
         )
     if result.status == "unbounded":
         raise UnboundedError(f"case {name}: profit can grow without limit; bound import and export")
     raise SolverError(f"case {name}: no schedule found ({result.status}: {result.message}); allow more time")
+
+
+def _with_clock(row: str, case: AdnoCase) -> str:
+    """The sentence with the clock time at which its step begins."""
+
+    def clock(found: re.Match[str]) -> str:
+        step = int(found[1])
+        if case.index is not None:
+            return f"{found[0]} ({case.index[step]:%d %b %H:%M})"
+        minutes = round(60 * step * case.step_hours)
+        return f"{found[0]} ({minutes // 60:02d}:{minutes % 60:02d})"
+
+    return re.sub(r"\bstep (\d+)", clock, row, count=1)
 
 
 def build(case: AdnoCase, variant: str = DEFAULT_VARIANT, storage_binaries: bool = False) -> AdnoModel:

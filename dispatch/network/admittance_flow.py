@@ -68,8 +68,8 @@ def _admittance(feeder: Feeder) -> csc_matrix:
 
 
 def _line_admittance(feeder: Feeder) -> ComplexArray:
-    admittance: ComplexArray = 1.0 / (feeder.r_pu + 1j * feeder.x_pu)
-    return admittance
+    impedance = feeder.r_pu.astype(np.complex128) + 1j * feeder.x_pu
+    return np.reciprocal(impedance)
 
 
 def _ends(feeder: Feeder) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

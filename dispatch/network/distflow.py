@@ -113,10 +113,7 @@ def declare_var_current(block: Any, feeder: Feeder, steps: Sequence[Step], step_
         for key, amps in zip(feeder.line_keys, feeder.current_limit_pu, strict=True)
     }
     block.current_sq_pu = pyo.Var(feeder.line_keys, list(steps), bounds=lambda _, i, j, t: (0.0, top[i, j]))
-    describe(
-        block.current_sq_pu,
-        lambda at, by: f"line {at[0]}-{at[1]}, {step_name} {at[2]}: squared current over its limit by {by:.4g} p.u.",
-    )
+    describe(block.current_sq_pu, _current_text(feeder, top, step_name))
 
 
 def declare_var_voltage(
@@ -130,7 +127,7 @@ def declare_var_voltage(
     low = 0.0 if limits.min_voltage_pu is None else limits.min_voltage_pu**2
     high = None if limits.max_voltage_pu is None else limits.max_voltage_pu**2
     span = {bus: (root, root) if bus == feeder.root else (low, high) for bus in feeder.bus_ids}
-    block.voltage_sq_pu = pyo.Var(feeder.bus_ids, list(steps), bounds=lambda _, i, t: span[i], initialize=root)
+    block.voltage_sq_pu = pyo.Var(feeder.bus_ids, list(steps), bounds=lambda _, i, t: span[i])
     describe(block.voltage_sq_pu, _voltage_text(limits, step_name))
 
 
@@ -190,7 +187,7 @@ def declare_lindistflow_upper(
     span = {bus: (root, root) if bus == feeder.root else (None, high) for bus in feeder.bus_ids}
     block.lossless_p_pu = pyo.Var(feeder.line_keys, list(steps))
     block.lossless_q_pu = pyo.Var(feeder.line_keys, list(steps))
-    block.lossless_voltage_sq_pu = pyo.Var(feeder.bus_ids, list(steps), bounds=lambda _, i, t: span[i], initialize=root)
+    block.lossless_voltage_sq_pu = pyo.Var(feeder.bus_ids, list(steps), bounds=lambda _, i, t: span[i])
     describe(block.lossless_voltage_sq_pu, _voltage_text(limits, block.distflow.step_name))
     _declare_balance(block, "eq_lossless_p", feeder, steps, p_net, block.lossless_p_pu)
     _declare_balance(block, "eq_lossless_q", feeder, steps, q_net, block.lossless_q_pu)
@@ -260,6 +257,17 @@ def _at(net: NetPower, bus: int, step: Step) -> Affine:
     if isinstance(net, Mapping):
         return net.get((bus, step), 0.0)
     return net(bus, step)
+
+
+def _current_text(
+    feeder: Feeder, top: Mapping[tuple[int, int], float | None], step_name: str
+) -> Callable[[tuple[Any, ...], float], str]:
+    def text(at: tuple[Any, ...], by: float) -> str:
+        limit = 1e3 * feeder.base_ka * math.sqrt(top[at[0], at[1]] or 0.0)
+        needed = math.hypot(limit, 1e3 * feeder.base_ka * math.sqrt(max(by, 0.0)))
+        return f"line {at[0]}-{at[1]}, {step_name} {at[2]}: current {needed:.1f} A, above its limit of {limit:.1f} A"
+
+    return text
 
 
 def _voltage_text(limits: NetworkLimits, step_name: str) -> Callable[[tuple[Any, ...], float], str]:

@@ -11,6 +11,7 @@ import pandapower.networks
 import pytest
 
 import dispatch
+from dispatch.case_adno import AdnoCase
 from dispatch.case_inputs import adno_inputs
 from dispatch.certify import cheapest_fill, shifting_response, utility_response
 from dispatch.conic.options import SolverOptions
@@ -197,11 +198,41 @@ def test_scip_agrees_on_small_cases(variant: str) -> None:
     assert ours.objective == pytest.approx(other.objective, rel=1e-6)
 
 
+def test_scip_agrees_on_a_small_network() -> None:
+    """Six buses, three hours, a unit to commit: the true cones in one branch and bound give the same profit."""
+    lines = [
+        {"from_bus": i, "to_bus": j, "resistance_ohm": 0.6, "reactance_ohm": 0.4}
+        for i, j in ((1, 2), (2, 3), (3, 4), (2, 5), (5, 6))
+    ]
+    data = {
+        "network": {"lines": lines, "base_voltage_kv": 12.66, "nominal_load_mw": {3: 0.5, 4: 0.6, 6: 0.8}},
+        "horizon_hours": 3.0,
+        "spot_price_per_mwh": [60.0, 110.0, 130.0],
+        "retail_price_per_mwh": 150.0,
+        "feeder_customers": {
+            "rigid_mw": {3: [0.4, 0.5, 0.3], 4: [0.5, 0.6, 0.4], 6: [0.6, 0.8, 0.7]},
+            "flexible_max_share": 0.25,
+            "flexible_free_share": 0.08,
+            "full_response_subsidy_per_mwh": 20.0,
+        },
+        "subsidy": {"rate_max_per_mwh": 20.0},
+        "gas": [
+            {"id": "g", "bus": 4, "power_min_mw": 0.1, "power_max_mw": 0.4, "cost_per_mwh": 95.0, "start_cost": 5.0}
+        ],
+    }
+    case = AdnoCase.from_mapping(data, "six buses")
+    tight = SolverOptions(gap=1e-7)
+    ours = dispatch.solve(case, options=tight)
+    other = dispatch.solve(case, options=tight, solver="scip", certify="report")
+    assert ours.certificate.passed
+    assert ours.objective == pytest.approx(other.objective, rel=1e-6)
+
+
 def test_a_day_that_cannot_be_served_names_step_and_numbers() -> None:
     case = dispatch.load_case("adno_ieee33")
     network = case.network.model_copy(update={"voltage_min_pu": 0.93})  # type: ignore[attr-defined]
     with pytest.raises(
-        InfeasibleError, match=r"step 18: load of 4\.012 MW .* bus 33 is at most 0\.9219 p\.u\., below 0\.93"
+        InfeasibleError, match=r"step 18 \(18:00\): load of 4\.012 MW .* bus 33 is at most 0\.9219 p\.u\., below 0\.93"
     ):
         dispatch.solve(case.model_copy(update={"network": network}))
 
