@@ -71,19 +71,19 @@ class MicrogridsSolution:
         return pd.concat(parts, ignore_index=True)
 
     def _series(self) -> Iterator[tuple[str, str, str, FloatArray]]:
-        yield "buy", "tariff", "tariff_per_mwh", self.buy
-        yield "sell", "tariff", "tariff_per_mwh", self.sell
-        yield "grid buy", "tariff", "tariff_per_mwh", self.inputs.grid_buy
-        yield "feed-in", "tariff", "tariff_per_mwh", self.inputs.feed_in
+        yield "buy", "tariff", "price_per_mwh", self.buy
+        yield "sell", "tariff", "price_per_mwh", self.sell
+        yield "grid buy", "tariff", "price_per_mwh", self.inputs.grid_buy
+        yield "feed-in", "tariff", "price_per_mwh", self.inputs.feed_in
         yield "grid", "grid", "import_mw", self.exchange.sum(axis=0)
+        sources = {grid.id: "wind" if grid.pv_mw is None else "renewable" for grid in self.case.microgrids}
         for grid, plan in zip(self.inputs.grids, self.plans, strict=True):
             yield grid.name, "microgrid", "exchange_mw", plan.exchange
-            yield grid.name, "microgrid", "load_mw", grid.load
-            yield grid.name, "microgrid", "available_mw", grid.available
-            if grid.curtailable.any():
-                yield grid.name, "microgrid", "curtailed_mw", plan.curtailed
+            yield grid.name, "customer", "rigid_mw", grid.load
+            yield grid.name, sources[grid.name], "available_mw", grid.available
+            yield grid.name, sources[grid.name], "power_mw", grid.available - plan.curtailed
             if grid.turbine is not None:
-                yield grid.name, "microgrid", "turbine_mw", plan.turbine
+                yield grid.name, "gas", "power_mw", plan.turbine
             held = iter(plan.content)
             for reservoir, flows in zip(grid.reservoirs, plan.flows, strict=True):
                 if reservoir.bounded:
@@ -92,7 +92,7 @@ class MicrogridsSolution:
                     yield grid.name, "storage", "discharge_mw", np.clip(net, 0, None)
                     yield grid.name, "storage", "energy_mwh", next(held)
                 else:
-                    yield grid.name, "microgrid", "shifted_mw", flows[0]
+                    yield grid.name, "customer", "flexible_mw", flows[0]
 
 
 def read_exact(built: ExactModel, case: MicrogridsCase) -> MicrogridsSolution:

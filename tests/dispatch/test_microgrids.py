@@ -24,7 +24,7 @@ def test_surplus_meets_deficit_at_the_kink_of_the_response() -> None:
     # B(buy) = 4 - (buy - .9)/.16 = 3 at buy = 1.06: the operator resells 3 MW bought at .4, and buys nothing from the grid.
     schedule = dispatch.solve(deficit_and_surplus())
     assert schedule.objective == pytest.approx(3 * (1.06 - 0.4), abs=1e-6)
-    tariffs = schedule.wide("tariff_per_mwh").iloc[0]
+    tariffs = schedule.wide("price_per_mwh").iloc[0]
     assert (tariffs["buy"], tariffs["sell"]) == pytest.approx((1.06, 0.4), abs=1e-6)
     assert -sum(schedule.money["deficit"].values()) == pytest.approx(
         5.36 - 1.2, abs=1e-6
@@ -40,7 +40,7 @@ def test_grid_tariffs_passed_on() -> None:
 def test_a_lone_deficit_leaves_nothing_to_earn() -> None:
     schedule = dispatch.solve(game([{"id": "a", "net_load_mw": [4.0], "turbine": TURBINE}], [1.2], [0.4]))
     assert schedule.objective == pytest.approx(0.0, abs=1e-6)
-    assert schedule.wide("tariff_per_mwh")["buy"][0] == pytest.approx(1.2, abs=1e-6)
+    assert schedule.wide("price_per_mwh")["buy"][0] == pytest.approx(1.2, abs=1e-6)
 
 
 def test_one_price_gives_the_cooperative_dispatch() -> None:
@@ -53,7 +53,7 @@ def test_one_price_gives_the_cooperative_dispatch() -> None:
     )
     schedule = dispatch.solve(case)
     assert schedule.objective == pytest.approx(0.0, abs=1e-6)
-    assert schedule.wide("turbine_mw")["a"].to_list() == pytest.approx([(p - 0.9) / 0.16 for p in price], abs=1e-6)
+    assert schedule.wide("power_mw", "gas")["a"].to_list() == pytest.approx([(p - 0.9) / 0.16 for p in price], abs=1e-6)
 
 
 def test_a_shift_moves_load_until_discomfort_meets_the_price_difference() -> None:
@@ -145,9 +145,9 @@ def test_money_adds_up_and_moves_between_the_parties(solved: dispatch.Schedule) 
 
 
 def test_balance_and_battery_rows(solved: dispatch.Schedule) -> None:
-    net = solved.wide("load_mw") - solved.wide("available_mw")
+    net = solved.wide("rigid_mw") - solved.wide("power_mw", "wind")
     battery = solved.wide("discharge_mw") - solved.wide("charge_mw")
-    supply = solved.wide("exchange_mw") + solved.wide("turbine_mw") + battery
+    supply = solved.wide("exchange_mw") + solved.wide("power_mw", "gas") + battery
     np.testing.assert_allclose(supply[net.columns], net, atol=1e-6)
     np.testing.assert_allclose(solved.wide("import_mw")["grid"], solved.wide("exchange_mw").sum(axis=1), atol=1e-9)
 
