@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,6 +17,7 @@ from pipelines.stages import plan, predict
 from pipelines.stages.fallback import ForecastDesk
 from pipelines.stages.fetch import Fetched
 from pipelines.stages.local import LocalArea
+from pipelines.stages.monitoring import Monitor, webhook_of
 from pipelines.stages.night import Mode, Night
 from pipelines.stages.publish import publish_night
 from pipelines.stages.scenarios import Made, with_joint_paths
@@ -28,11 +30,21 @@ def run(run: Run) -> Outcome:
     config = run.config
     setting = open_setting(config)
     case = plan.configured_case(config)  # a mistake in the case shows before the work begins
+    watch = config["monitoring"]
+    folder = Path(watch["folder"]) if watch["folder"] else setting.store.root / "monitoring"
+    monitor = Monitor(folder, setting.night, webhook_of(watch["webhook"]))
+    run.phases.beat = monitor.beat
     with store_lock(setting.store.root):
-        return _night(run, setting, case)
+        try:
+            outcome, status = _night(run, setting, case)
+        except BaseException as error:
+            monitor.failed(error, run.phases.seconds)
+            raise
+        monitor.ended(status, outcome.record["dispatch"]["objective"])
+    return outcome
 
 
-def _night(run: Run, setting: Setting, case: Case) -> Outcome:
+def _night(run: Run, setting: Setting, case: Case) -> tuple[Outcome, dict[str, Any]]:
     config, outcome = run.config, Outcome()
     night, store, area = setting.night, setting.store, setting.area
     with run.phases.phase("fetch", f"fetching {night}"):
@@ -58,8 +70,8 @@ def _night(run: Run, setting: Setting, case: Case) -> Outcome:
         if unproven:
             outcome.degrade(unproven)
     with run.phases.phase("report", "writing the files and the page"):
-        publish_night(run, night, outcome, forecasts, known, tied, schedule, fetched, area, fallbacks)
-    return outcome
+        status = publish_night(run, night, outcome, forecasts, known, tied, schedule, fetched, area, fallbacks)
+    return outcome, status
 
 
 def _forecast(run: Run, setting: Setting, fetched: Fetched) -> tuple[dict[str, Forecast], dict[str, str]]:

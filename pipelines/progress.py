@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
 
 from rich.console import Console
@@ -19,6 +19,7 @@ class Phases:
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(file=sys.stderr)
         self.seconds: dict[str, float] = {}
+        self.beat: Callable[[str, str], None] = lambda _name, _doing: None  # called at the start of each phase
 
     @property
     def watched(self) -> bool:
@@ -29,6 +30,7 @@ class Phases:
     def phase(self, name: str, doing: str, *, bar: bool = False) -> Iterator[None]:
         """Run a phase; ``bar`` leaves the line to a progress bar of the phase's own."""
         spinner = self.console.status(f"{doing} …") if self.watched and not bar else nullcontext()
+        self.beat(name, doing)
         start = time.perf_counter()
         with spinner:
             yield

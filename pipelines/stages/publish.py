@@ -10,8 +10,10 @@ import pandas as pd
 from dispatch.case import Case
 from dispatch.schedule import Schedule
 from forecasting.forecast import Forecast
+from pipelines.stages.delivery import plan_of
 from pipelines.stages.fetch import Fetched
 from pipelines.stages.local import LocalArea
+from pipelines.stages.monitoring import prometheus_text, status_record
 from pipelines.stages.night import Night
 
 if TYPE_CHECKING:
@@ -83,8 +85,8 @@ def publish_night(
     fetched: Fetched,
     area: LocalArea,
     fallbacks: Mapping[str, str] | None = None,
-) -> None:
-    """Write every file of the night but ``summary.json``, and fill the outcome's record."""
+) -> dict[str, Any]:
+    """Write every file of the night but ``summary.json``, and fill the outcome's record; returns the status record."""
     from pipelines.report.nightly import nightly_page
     from pipelines.report.page import render
     from pipelines.stages.pages import network_view
@@ -107,10 +109,19 @@ def publish_night(
         schedule,
         summary={**summary, **outcome.record},
         market_time_zone=night.market_time_zone,
-        links=[("schedule.csv", "schedule.csv"), ("summary.json", "summary.json")],
+        links=[(name, name) for name in ("schedule.csv", "plan.json", "summary.json")],
         **network_view(case, schedule),
     )
     rows = schedule_rows(schedule)
+    delivered = plan_of(
+        schedule,
+        night,
+        status=outcome.status,
+        reasons=outcome.reasons,
+        simulated=area.source.simulated or bool(fetched.simulated),
+        provenance=run.provenance(),
+    )
+    status = status_record(night, outcome.status, outcome.reasons, run.phases.seconds)
     with run.folder.together() as folder:
         folder.frame(
             "forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index()
@@ -119,9 +130,12 @@ def publish_night(
         folder.frame("schedule.parquet", rows)
         folder.frame("schedule.csv", rows)
         folder.text("report.html", render(page))
-        folder.record("status.json", {"status": outcome.status, "reasons": outcome.reasons, "night": str(night)})
+        folder.text("plan.json", delivered.model_dump_json(indent=2) + "\n")
+        folder.record("status.json", status)
+        folder.text("status.prom", prometheus_text(night, status, schedule.objective))
     verdict = "certified" if schedule.certificate.passed else "not certified"
     outcome.headline = (
         f"{night}\n{schedule.market} on {schedule.case}: profit {schedule.objective:,.2f} {schedule.currency}, {verdict}\n"
         f"report: {run.folder.path / 'report.html'}"
     )
+    return status
