@@ -132,10 +132,11 @@ class SoftOpenPointSolution:
         yield "grid purchase", "price", "price_per_mwh", inputs.hv_buy
         yield "grid sale", "price", "price_per_mwh", inputs.hv_sell
         yield "grid", "grid", "import_mw", net.bought_mw - net.sold_mw
+        yield "feeder", "customer", "rigid_mw", inputs.feeder_mw.sum(axis=1)
         for prosumer, plan in zip(inputs.prosumers, self.plans, strict=True):
             yield prosumer.name, "prosumer", "exchange_mw", plan.exchange
-            yield prosumer.name, "prosumer", "load_mw", prosumer.load
-            yield prosumer.name, "prosumer", "pv_mw", prosumer.available
+            yield prosumer.name, "customer", "rigid_mw", prosumer.load
+            yield prosumer.name, "pv", "power_mw", prosumer.available
             held = iter(plan.content)
             for reservoir, flows in zip(prosumer.reservoirs, plan.flows, strict=True):
                 if reservoir.bounded:
@@ -143,7 +144,7 @@ class SoftOpenPointSolution:
                     yield prosumer.name, "storage", "charge_mw", flows[1]
                     yield prosumer.name, "storage", "energy_mwh", next(held)
                 else:
-                    yield prosumer.name, "prosumer", "shifted_mw", flows[0]
+                    yield prosumer.name, "customer", "flexible_mw", flows[0]
         for m, bus in enumerate(inputs.sop.buses if inputs.sop is not None and net.converter_mw.size else ()):
             yield f"converter{bus}", "converter", "power_mw", net.converter_mw[m]
             yield f"converter{bus}", "converter", "reactive_mvar", net.converter_mvar[m]

@@ -53,7 +53,7 @@ def test_prices_trade_margin_against_shifted_load() -> None:
     schedule = dispatch.solve(case, variant="single_economy_only")
     assert sum(schedule.money["operator"].values()) == pytest.approx(162.5, abs=0.2)
     assert schedule.wide("price_per_mwh")["offered"].to_list() == pytest.approx([675.0, 800.0], abs=2.0)
-    assert schedule.wide("shifted_mw")["p"].to_list() == pytest.approx([0.5, -0.5], abs=0.01)
+    assert schedule.wide("flexible_mw")["p"].to_list() == pytest.approx([0.5, -0.5], abs=0.01)
 
 
 @pytest.mark.parametrize("variant", ["single_economy_only", "two_price_economy_only"])
@@ -209,7 +209,7 @@ def test_band_balance_and_batteries(single: dispatch.Schedule) -> None:
     assert single.wide("charge_mw").mul(single.wide("discharge_mw")).to_numpy().max() < 1e-9
     losses = single.wide("loss_mw", "line").sum(axis=1)
     feeder_load = operator_inputs(mini_day()).feeder_mw.sum(axis=1)
-    taken = single.wide("exchange_mw").sum(axis=1) + feeder_load - single.wide("power_mw").sum(axis=1)
+    taken = single.wide("exchange_mw").sum(axis=1) + feeder_load - single.wide("power_mw", "converter").sum(axis=1)
     np.testing.assert_allclose(single.wide("import_mw")["grid"], taken + losses, atol=1e-6)
 
 
