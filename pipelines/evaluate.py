@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from pipelines.app import Outcome, Run, command
 from pipelines.errors import ConfigError
 from pipelines.stages import plan as planning
 from pipelines.stages.settle_days import Days, settle_days
+from pipelines.stages.stochastic import stochastic_plan, worth_of_scenarios
 from pipelines.stages.what_if import at_levels
 
 #: Where realisations come from.
@@ -38,39 +40,65 @@ def run(run: Run) -> Outcome:
     with run.phases.phase("plan", f"plan of {case.name}"):
         planner = _planner(run, case)
         plan = planner.plans(days.forecast, days.reference_load_mw).take(0) if len(days.forecast) == 1 else None
-        days = Days(days.forecast, days.truth, days.reference_load_mw, days.labels, plan)
+        usual = replace(days, plan=plan)
+        days, chosen = _planned(run, planner, usual)
     count, wanted = len(days.truth), config["regret"]["realisations"]
     with_regret = count if wanted is None else min(count, int(wanted))
     started = time.perf_counter()
     with run.phases.phase("settle", f"settling {count} days"):
-        root = config["parts"]["root"]
-        frame, reused = settle_days(
-            planner,
-            days,
-            chunk=int(config["realisations"]["chunk"]),
-            with_regret=with_regret,
-            parts=None if root is None else Path(str(root)) / "evaluate",
-            parallel=dict(config["parallel"]),
-        )
+        frame, reused = _settled(run, planner, days, with_regret)
+        if chosen:
+            frame["deterministic_profit"] = _settled(run, planner, usual, 0)[0]["profit"]
+            level = float(config["plan"]["stochastic"]["risk_level"])
+            chosen |= worth_of_scenarios(frame["profit"].to_numpy(), frame["deterministic_profit"].to_numpy(), level)
     rate = (count - reused) / (time.perf_counter() - started) if count > reused else None
     outcome.record = {**_record(run, case, frame, outcome), **origin, "realisations_per_second": rate, "reused": reused}
-    outcome.record |= _plan_record(run, case, plan)
+    outcome.record |= _plan_record(run, case, days.plan) | ({"stochastic": chosen} if chosen else {})
     if with_regret < count:
         outcome.record["notes"] = [
             f"Regret and penalties are those of the first {with_regret} of {count} realisations."
         ]
-    _publish(run, case, outcome, frame, plan)
+    _publish(run, case, outcome, frame, days.plan)
     return outcome
+
+
+def _planned(run: Run, planner: Planner, days: Days) -> tuple[Days, dict[str, Any]]:
+    """The days with the plan on scenarios in place of that on the forecast, where it is asked for, and its record."""
+    settings = run.config["plan"]
+    if settings["kind"] == "deterministic":
+        return days, {}
+    if settings["kind"] != "stochastic":
+        raise ConfigError(f"plan.kind={settings['kind']} is unknown; use deterministic or stochastic")
+    if days.draws is None or not isinstance(planner, CopperPlatePlanner):
+        raise ConfigError(
+            "plan.kind=stochastic plans one day on draws and without a network; "
+            "use it with realisations.kind=synthetic or scenarios, and plan.network=false"
+        )
+    plan, record = stochastic_plan(planner, days.draws, settings["stochastic"], run.seed)
+    return replace(days, plan=plan), record
+
+
+def _settled(run: Run, planner: Planner, days: Days, with_regret: int) -> tuple[pd.DataFrame, int]:
+    root = run.config["parts"]["root"]
+    return settle_days(
+        planner,
+        days,
+        chunk=int(run.config["realisations"]["chunk"]),
+        with_regret=with_regret,
+        parts=None if root is None else Path(str(root)) / "evaluate",
+        parallel=dict(run.config["parallel"]),
+    )
 
 
 def _days(run: Run, case: AdnoCase) -> tuple[AdnoCase, Days, dict[str, Any]]:
     """The case on its day, the days to settle, and where they come from."""
     settings = run.config["realisations"]
-    kind = str(settings["kind"])
+    kind, planned = str(settings["kind"]), run.config["plan"]
+    draws = int(planned["stochastic"]["draws"]) if planned["kind"] == "stochastic" else 0
     if kind == "synthetic":
         from pipelines.stages.realisations import synthetic_days
 
-        return case, synthetic_days(case, settings, run.seed), {"simulated": True, "kind": kind}
+        return case, synthetic_days(case, settings, run.seed, draws), {"simulated": True, "kind": kind}
     if kind not in KINDS:
         raise ConfigError(f"realisations.kind={kind} is unknown; use one of {', '.join(KINDS)}")
     from pipelines.stages.setting import open_setting
@@ -87,9 +115,9 @@ def _days(run: Run, case: AdnoCase) -> tuple[AdnoCase, Days, dict[str, Any]]:
         from pipelines.stages.history import history_days
 
         return case, history_days(case, setting, run.config, run.seed), origin
-    from pipelines.stages.realisations import scenario_days
+    from pipelines.stages.night_scenarios import scenario_days
 
-    case, days = scenario_days(case, setting, run.config, run.seed)
+    case, days = scenario_days(case, setting, run.config, run.seed, draws)
     return case, days, {**origin, "as_of": setting.night.as_of, "delivery_day": setting.night.delivery_day.isoformat()}
 
 

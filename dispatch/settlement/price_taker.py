@@ -16,6 +16,9 @@ from dispatch.settlement.sparse_model import HAS_SOLUTION, MIP_SECONDS, SparseMo
 #: A unit whose outputs would need more levels than this is left to the mixed-integer programme.
 MOST_LEVELS = 120
 
+#: Answers that are kept: prices as forecast, and as they come true.
+MOST_KEPT = 4
+
 
 @dataclass(frozen=True, eq=False)
 class UnitDays:
@@ -38,6 +41,7 @@ class PriceTakers:
         self.assets, self.steps = assets, steps
         self._levels = [output_levels(assets, i) for i in range(assets.gas_units)]
         self._stores: dict[int, _Store] = {}
+        self._kept: dict[bytes, UnitDays] = {}
 
     @property
     def possible(self) -> bool:
@@ -45,7 +49,15 @@ class PriceTakers:
         return all(levels is not None for levels in self._levels)
 
     def best(self, price: FloatArray) -> UnitDays:
-        """Best days at energy values ``price [K, T]``."""
+        """Best days at energy values ``price [K, T]``; the last few answers are kept, since plans differ in wind and load too."""
+        key = price.tobytes()
+        if key not in self._kept:
+            if len(self._kept) == MOST_KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = self._best(price)
+        return self._kept[key]
+
+    def _best(self, price: FloatArray) -> UnitDays:
         count, assets = len(price), self.assets
         gas = np.zeros((count, assets.gas_units, self.steps))
         on, starts = np.zeros_like(gas), np.zeros(count)

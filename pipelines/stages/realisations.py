@@ -1,9 +1,8 @@
-"""Days to settle: simulated around the case's own forecast, or the joint scenarios of a night's forecasters."""
+"""Days to settle that are drawn around the case's own day, and the wind of a case from the power of its sites."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,16 +11,16 @@ import pandas as pd
 from dispatch.case_adno import AdnoCase
 from dispatch.settlement.error_model import ErrorModel
 from dispatch.settlement.from_schedule import case_forecast
-from dispatch.settlement.problem import FloatArray, Realisations
+from dispatch.settlement.problem import FloatArray
 from pipelines.errors import ConfigError
-from pipelines.stages import plan, predict
-from pipelines.stages.scenarios import Made, with_joint_paths
-from pipelines.stages.setting import Setting, training_of
 from pipelines.stages.settle_days import Days, seeds, stacked
 
+#: Spawn key of the draws that plans are made on.
+DRAWS_KEY = 2**31
 
-def synthetic_days(case: AdnoCase, settings: Mapping[str, Any], seed: int) -> Days:
-    """The case's day, and ``realisations.count`` days drawn around it by the error model."""
+
+def synthetic_days(case: AdnoCase, settings: Mapping[str, Any], seed: int, draws: int = 0) -> Days:
+    """The case's day, and ``realisations.count`` days drawn around it by the error model; ``draws`` more to plan on."""
     day = case_forecast(case)
     capacity = sum(farm.capacity_mw for farm in case.wind)
     try:
@@ -33,52 +32,10 @@ def synthetic_days(case: AdnoCase, settings: Mapping[str, Any], seed: int) -> Da
         for child, size in seeds(seed, int(settings["count"]), int(settings["chunk"]))
     ]
     truth = stacked(drawn)
-    return Days(day, truth, day.load_mw, pd.DataFrame({"realisation": np.arange(len(truth))}))
-
-
-def scenario_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], seed: int) -> tuple[AdnoCase, Days]:
-    """The case on the night's forecast, and its joint scenarios as truths: path ``k`` of price, wind and load together."""
-    night, store, area = setting.night, setting.store, setting.area
-    fetched = setting.fetch()
-    count = int(config["realisations"]["count"])
-    training = training_of(config, seed, progress=False)
-    decision = predict.decision_time(night, config["decision_time"])
-    artefacts = config["artefacts"]
-    made: dict[str, Made] = {}
-    for target in area.targets(night, fetched.simulated):
-        trained = predict.obtain(
-            store,
-            area.source.name,
-            target,
-            night,
-            decision,
-            training,
-            Path(artefacts["root"]),
-            artefacts["max_age_days"],
-        )
-        for forecast in predict.forecast_places(store, target, night, trained, training, fetched.records):
-            made[area.label(target, forecast.zone)] = Made(forecast, trained, target)
-    forecasts = with_joint_paths(made, night, count, seed)
-    if any(not len(forecast.scenarios) for forecast in forecasts.values()):
-        raise ConfigError(
-            "realisations.kind=scenarios: too few recent days to draw paths from; raise history.valid_days"
-        )
-    step = night.index[1] - night.index[0]
-    known = store.read("price", night.zone, night.index[0], night.index[-1] + step, as_of=night.as_of)["value"]
-    price = forecasts["price"].mean if "price" in forecasts else known.reindex(night.index).to_numpy(dtype=float)
-    factor, peak = float(config["money"]["case_currency_per_eur"]), area.peak_load(store, night)
-    sites = [(forecasts[f"wind {site}"], area.capacity_mw[site]) for site in area.sites]
-    wind = [(forecast.mean, capacity) for forecast, capacity in sites]
-    tied = plan.tie_to_day(case, night, price, wind, forecasts["load"].mean / peak, factor)
-    assert isinstance(tied, AdnoCase)
-    paths = forecasts["price"].scenarios if "price" in forecasts else np.tile(price, (count, 1))
-    truth = Realisations(
-        price_per_mwh=paths * factor,
-        wind_mw=farm_power(tied, [(forecast.scenarios, capacity) for forecast, capacity in sites], (count, tied.steps)),
-        load_mw=np.maximum(forecasts["load"].scenarios / peak, 0.0) * plan.nominal_load_mw(tied),
-    )
-    day = case_forecast(tied)
-    return tied, Days(day, truth, day.load_mw, pd.DataFrame({"realisation": np.arange(count)}))
+    labels = pd.DataFrame({"realisation": np.arange(len(truth))})
+    own = np.random.SeedSequence(seed, spawn_key=(DRAWS_KEY,))  # no chunk of realisations has this key
+    more = model.sample(day, draws, own, wind_capacity_mw=capacity, step_hours=case.step_hours) if draws else None
+    return Days(day, truth, day.load_mw, labels, draws=more)
 
 
 def farm_power(case: AdnoCase, sites: list[tuple[FloatArray, float]], shape: tuple[int, int]) -> FloatArray:

@@ -29,7 +29,8 @@ class Days:
     """What is settled.
 
     forecast: one day for all, or one for each; truth: ``K`` days; reference_load_mw ``[1, T]`` or ``[K, T]`` sizes the
-    customers' flexible demand. labels: columns that name each day, a row per day. plan: the plan on the one forecast.
+    customers' flexible demand. labels: columns that name each day, a row per day. plan: one plan for all days, if it is
+    made already. draws: days that are not settled, for plans on scenarios.
     """
 
     forecast: Realisations
@@ -37,6 +38,7 @@ class Days:
     reference_load_mw: FloatArray
     labels: pd.DataFrame
     plan: FirstStage | None = None
+    draws: Realisations | None = None
 
     def part(self, rows: slice) -> Days:
         """The days at ``rows``."""

@@ -75,8 +75,9 @@ def test_findings_read_the_figures_off_the_jobs() -> None:
 def test_experiments_name_columns_and_claims_that_exist() -> None:
     columns = {"efficiency", "efficiency_perfect", "profit_mean", "profit_perfect_mean", "regret_mean", "penalty.wind"}
     columns |= {f"plan.{name}" for name in ("purchase_mwh", "gas_unit_hours", "flexible_mwh", "charge_mwh")}
+    columns |= {f"stochastic.{name}" for name in ("vss", "worst_days_mean", "promised")}
     names = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
-    assert {"table6", "fig8", "fig9", "fig10", "fig11", "fig12", "nights"} <= names
+    assert {"table6", "fig8", "fig9", "fig10", "fig11", "fig12", "nights", "stochastic"} <= names
     for name in names:
         published = yaml.safe_load((CONF / "experiment" / f"{name}.yaml").read_text(encoding="utf-8"))["published"]
         assert published["name"] == name
