@@ -1,31 +1,35 @@
 """Local wind sites and feeder load simulated from what a zone really publishes; every such series is marked.
 
 Public platforms publish wind and load by zone. Where no site is metered, a site is simulated: the zone's wind forecast,
-as a share of the 99.5% level of its first year, becomes a wind speed through the inverse of the regional power curve; an
-autoregressive error, partly shared by all sites of the zone, moves the speed; the turbine curve gives the power. In the
-same way measured load is the published load forecast with an autoregressive error. The notes of a frame say
-"simulated", and so must every page that shows it.
+as a share of the 99.5% level of the twelve months before, becomes a wind speed through the inverse of the regional power
+curve; a correlated error, partly shared by all sites of the zone, moves the speed; the turbine curve gives the power. In
+the same way measured load is the published load forecast with a correlated error. The notes of a frame say "simulated",
+and so must every page that shows it.
+
+Everything is simulated by whole UTC months from errors that belong to absolute time, so a value does not depend on the
+interval asked, and a live service is asked for a year at most.
 """
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from forecasting.availability import AvailabilityRule
-from forecasting.errors import NoDataError, UnknownNameError
+from forecasting.errors import DataError, NoDataError, UnknownNameError
 from forecasting.names import unknown
 from forecasting.quality import check_series
+from forecasting.quality_policy import DEFAULT_POLICY, Policy, QualityPolicy
 from forecasting.series import availability_rules, series_spec
 from forecasting.sources.base import Source
 from forecasting.sources.frames import source_frame
 from forecasting.sources.site import SiteInfo
+from forecasting.sources.steady_noise import steady_noise
 from forecasting.sources.synthetic_power import SITE_CURVE, ZONE_CURVE, power_of_speed, speed_of_power
-from forecasting.sources.synthetic_weather import autoregressive
 
 FloatArray = NDArray[np.float64]
 
@@ -34,7 +38,10 @@ SPEED_ERROR_M_S, SHARED_PART, ERROR_MEMORY_H = 1.5, 0.6, 6.0
 #: Relative spread of measured load around its forecast, and its memory.
 LOAD_ERROR, LOAD_MEMORY_H = 0.025, 8.0
 
-_BEGIN, _END = pd.Timestamp("1990-01-01", tz="UTC"), pd.Timestamp("2100-01-01", tz="UTC")
+#: Months before a month whose forecasts say what full output is, and the level that counts as full.
+LEVEL_MONTHS, FULL_LEVEL = 12, 0.995
+
+_MONTH = pd.DateOffset(months=1)
 
 
 def even_sites(zone: str, count: int, capacity_mw: float) -> tuple[SiteInfo, ...]:
@@ -45,7 +52,6 @@ def even_sites(zone: str, count: int, capacity_mw: float) -> tuple[SiteInfo, ...
 class SimulatedSites:
     """``source`` with ``wind_power`` of ``sites`` and, where it has none, the measured ``load`` of ``zone`` simulated.
 
-    The simulation runs over the whole period of the zone's forecasts, so a value does not depend on the interval asked.
     Simulated measurements become known like metered ones. Series that ``source`` has are passed through.
     """
 
@@ -63,7 +69,8 @@ class SimulatedSites:
         self.name, self.simulated = source.name, source.simulated
         self._sites = {site.name: site for site in sites}
         self._rules = {name: availability_rules(availability)[name] for name in availability or {}}
-        self._cache: dict[tuple[str, str], pd.DataFrame] = {}
+        self._simulated: dict[tuple[str, str, pd.Timestamp], pd.DataFrame | None] = {}
+        self._forecasts: dict[tuple[str, pd.Timestamp], pd.DataFrame | None] = {}
 
     def availability(self, series: str) -> AvailabilityRule:
         """When values of ``series`` become known: the source's rule, and the metered delay for simulated meters."""
@@ -97,59 +104,98 @@ class SimulatedSites:
                 raise NoDataError(
                     f"{zone} is a simulated wind site and has wind_power only; ask {self.zone} for {series}"
                 )
-            return self._slice(("wind_power", zone), start, end)
+            return self._simulate("wind_power", zone, start, end)
         if series == "load" and zone == self.zone:
             try:
                 return self.source.read(series, zone, start, end)
             except NoDataError:
-                return self._slice(("load", zone), start, end)
+                return self._simulate("load", zone, start, end)
         return self.source.read(series, zone, start, end)
 
-    def _slice(self, key: tuple[str, str], start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-        if key not in self._cache:
-            self._cache[key] = self._simulate_load() if key[0] == "load" else self._simulate_site(self._sites[key[1]])
-        whole = self._cache[key]
-        part = whole.iloc[whole.index.searchsorted(start) : whole.index.searchsorted(end)]
-        if part.empty:
+    def _simulate(self, series: str, place: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+        first = start.tz_convert("UTC").normalize().replace(day=1)
+        months = pd.date_range(first, end.tz_convert("UTC") - pd.Timedelta(1, "ns"), freq="MS")
+        parts = [part for month in months if (part := self._month(series, place, month)) is not None]
+        whole = pd.concat(parts) if parts else None
+        if whole is not None:
+            whole = whole[(whole.index >= start) & (whole.index < end)]
+        if whole is None or whole.empty:
             raise NoDataError(
-                f"no {key[0]} of {key[1]} in [{start}, {end}): {self.zone} has no forecast to simulate it from"
+                f"no {series} of {place} in [{start}, {end}): {self.zone} has no forecast to simulate it from"
             )
-        part.attrs.update(whole.attrs)
-        return part
+        whole.attrs.update(parts[0].attrs)
+        return whole
 
-    def _simulate_site(self, site: SiteInfo) -> pd.DataFrame:
-        forecast = self._published("wind_forecast")
-        values = forecast["value"].to_numpy()
-        first_year = values[forecast.index < forecast.index[0] + pd.Timedelta(days=365)]
-        share = np.clip(values / np.quantile(first_year, 0.995), 0.0, 1.0)
-        hours = _hours(forecast)
-        shared = autoregressive(self._rng(self.zone), len(values), 1, ERROR_MEMORY_H / hours)[:, 0]
-        own = autoregressive(self._rng(site.name), len(values), 1, ERROR_MEMORY_H / hours)[:, 0]
+    def _month(self, series: str, place: str, month: pd.Timestamp) -> pd.DataFrame | None:
+        key = (series, place, month)
+        if key not in self._simulated:
+            forecast = self._whole(f"{'wind' if series == 'wind_power' else 'load'}_forecast", month)
+            if forecast is None:
+                self._simulated[key] = None
+            elif series == "load":
+                self._simulated[key] = self._load_of(forecast)
+            else:
+                self._simulated[key] = self._power_of(self._sites[place], forecast, month)
+        return self._simulated[key]
+
+    def _power_of(self, site: SiteInfo, forecast: pd.DataFrame, month: pd.Timestamp) -> pd.DataFrame:
+        index = pd.DatetimeIndex(forecast.index)
+        share = np.clip(forecast["value"].to_numpy() / self._full_output(month), 0.0, 1.0)
+        shared = steady_noise(index, ERROR_MEMORY_H, self.seed, self.zone)
+        own = steady_noise(index, ERROR_MEMORY_H, self.seed, site.name)
         error = SHARED_PART * shared + np.sqrt(1 - SHARED_PART**2) * own
         speed = speed_of_power(share, ZONE_CURVE) + SPEED_ERROR_M_S * error
         power = power_of_speed(np.maximum(speed, 0.0), SITE_CURVE) * site.capacity_mw
         return self._frame(forecast, power, "wind_power", site.name, f"simulated from the wind forecast of {self.zone}")
 
-    def _simulate_load(self) -> pd.DataFrame:
-        forecast = self._published("load_forecast")
-        error = autoregressive(self._rng("load"), len(forecast), 1, LOAD_MEMORY_H / _hours(forecast))[:, 0]
+    def _load_of(self, forecast: pd.DataFrame) -> pd.DataFrame:
+        error = steady_noise(pd.DatetimeIndex(forecast.index), LOAD_MEMORY_H, self.seed, "load")
         load = forecast["value"].to_numpy() * np.maximum(1.0 + LOAD_ERROR * error, 0.0)
         return self._frame(forecast, load, "load", self.zone, f"simulated from the load forecast of {self.zone}")
 
-    def _published(self, series: str) -> pd.DataFrame:
-        """The whole forecast with its gaps mended by the usual rules, so that simulated meters have none."""
-        frame = self.source.read(series, self.zone, _BEGIN, _END)
+    def _full_output(self, month: pd.Timestamp) -> float:
+        """What the zone's forecast reaches at full output, by the months before; by the month itself where it is the first."""
+        before = [self._published("wind_forecast", month - k * _MONTH) for k in range(1, LEVEL_MONTHS + 1)]
+        known = [part for part in before if part is not None]
+        values = pd.concat(known or [self._published("wind_forecast", month)])["value"].dropna()
+        return max(float(np.quantile(values, FULL_LEVEL)), 1e-9)
+
+    def _published(self, series: str, month: pd.Timestamp) -> pd.DataFrame | None:
+        """The zone's forecast in one UTC month as the source has it; None where it has nothing."""
+        key = (series, month)
+        if key not in self._forecasts:
+            try:
+                frame = self.source.read(series, self.zone, month, month + _MONTH)
+                self._forecasts[key] = frame if frame["value"].notna().any() else None
+            except NoDataError:
+                self._forecasts[key] = None
+        return self._forecasts[key]
+
+    def _whole(self, series: str, month: pd.Timestamp) -> pd.DataFrame | None:
+        """A month's forecast with its gaps mended from the month before by the usual rules; a gap that cannot be stays."""
+        frame, before = self._published(series, month), self._published(series, month - _MONTH)
+        if frame is None:
+            return None
         step = round(60 * _hours(frame))
         grid = pd.date_range(frame.index[0], frame.index[-1], freq=pd.Timedelta(minutes=step), unit="ns")
-        return check_series(
-            frame,
-            series=series,
-            zone=self.zone,
-            expected=grid,
-            step_minutes=step,
-            time_zone=self.market_time_zone(self.zone),
-            rule=self.source.availability(series),
-        ).frame
+
+        def mended(policy: QualityPolicy) -> pd.DataFrame:
+            return check_series(
+                frame,
+                series=series,
+                zone=self.zone,
+                expected=grid,
+                step_minutes=step,
+                time_zone=self.market_time_zone(self.zone),
+                rule=self.source.availability(series),
+                history=before,
+                policy=policy,
+            ).frame
+
+        try:
+            return mended(DEFAULT_POLICY)
+        except DataError:
+            return mended(replace(DEFAULT_POLICY, gap=Policy.ACCEPT))
 
     def _frame(self, forecast: pd.DataFrame, values: FloatArray, series: str, zone: str, note: str) -> pd.DataFrame:
         index = pd.DatetimeIndex(forecast.index)
@@ -160,9 +206,6 @@ class SimulatedSites:
         )
         frame.attrs["simulated"] = True
         return frame
-
-    def _rng(self, word: str) -> np.random.Generator:
-        return np.random.default_rng([self.seed, zlib.crc32(word.encode())])
 
 
 def _hours(frame: pd.DataFrame) -> float:

@@ -92,13 +92,13 @@ def plan_of(
     certificate = schedule.certificate
     figures = {name: getattr(certificate, name) for name in certificate.tolerances}
     profiles = [
-        Profile(
-            asset=str(asset),
-            kind=str(kind),
-            quantity=str(quantity),
-            unit=quantity_unit(str(quantity), schedule.currency),
-            values=rows.sort_values("step")["value"].tolist(),
-        )
+        {
+            "asset": str(asset),
+            "kind": str(kind),
+            "quantity": str(quantity),
+            "unit": quantity_unit(str(quantity), schedule.currency),
+            "values": rows.sort_values("step")["value"].tolist(),
+        }
         for (kind, asset, quantity), rows in schedule.table.groupby(["kind", "asset", "quantity"], sort=False)
         if kind not in STATES
     ]
@@ -118,16 +118,16 @@ def plan_of(
         "status": "ok" if status == "ok" else "degraded",
         "reasons": reasons,
         "simulated": simulated,
-        "set_points": [one for one in profiles if not one.quantity.endswith("_per_mwh")],
-        "prices": [one for one in profiles if one.quantity.endswith("_per_mwh")],
+        "set_points": [one for one in profiles if not str(one["quantity"]).endswith("_per_mwh")],
+        "prices": [one for one in profiles if str(one["quantity"]).endswith("_per_mwh")],
         "objective": schedule.objective,
         "gap": schedule.gap,
-        "certificate": PlanCertificate(
-            passed=certificate.passed,
-            figures={name: value for name, value in figures.items() if value is not None},
-            tolerances=certificate.tolerances,
-            notes=list(certificate.notes),
-        ),
+        "certificate": {
+            "passed": certificate.passed,
+            "figures": {name: value for name, value in figures.items() if value is not None},
+            "tolerances": certificate.tolerances,
+            "notes": list(certificate.notes),
+        },
         "software_version": str(provenance["version"]),
         "config_hash": str(provenance["config_hash"]),
         "seed": int(provenance["seed"]),
