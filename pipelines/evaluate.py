@@ -14,6 +14,7 @@ from dispatch.case_adno import AdnoCase
 from dispatch.errors import DispatchError
 from dispatch.settlement.efficiency import Estimate, mean_estimate, ratio_estimate
 from dispatch.settlement.network_planner import NetworkPlanner
+from dispatch.settlement.on_feeder import settle_on_feeder
 from dispatch.settlement.planner import CopperPlatePlanner
 from dispatch.settlement.problem import FirstStage
 from dispatch.settlement.worth import FACTORS, Planner
@@ -54,6 +55,9 @@ def run(run: Run) -> Outcome:
     rate = (count - reused) / (time.perf_counter() - started) if count > reused else None
     outcome.record = {**_record(run, case, frame, outcome), **origin, "realisations_per_second": rate, "reused": reused}
     outcome.record |= _plan_record(run, case, days.plan) | ({"stochastic": chosen} if chosen else {})
+    if config["settle"]["network"]:
+        with run.phases.phase("feeder", f"replaying {count} days on the feeder"):
+            outcome.record["feeder"] = _on_feeder(case, planner, days, frame)
     if with_regret < count:
         outcome.record["notes"] = [
             f"Regret and penalties are those of the first {with_regret} of {count} realisations."
@@ -88,6 +92,28 @@ def _settled(run: Run, planner: Planner, days: Days, with_regret: int) -> tuple[
         parts=None if root is None else Path(str(root)) / "evaluate",
         parallel=dict(run.config["parallel"]),
     )
+
+
+def _on_feeder(case: AdnoCase, planner: Planner, days: Days, frame: pd.DataFrame) -> dict[str, Any]:
+    """Profit, losses and voltages of every day from AC power flows, as columns of ``frame``, and their means."""
+    count = len(days.truth)
+    plan = days.plan
+    if plan is None:
+        reference = np.broadcast_to(days.reference_load_mw, days.truth.load_mw.shape)
+        plan = planner.plans(days.forecast.repeated(count), reference)
+    found = settle_on_feeder(case, planner.assets, plan, days.truth)
+    frame["feeder_profit"], frame["feeder_loss_mwh"] = found.settled.profit, found.loss_mwh
+    frame["voltage_min_pu"], frame["outside_hours"] = found.voltage_min_pu, found.outside_hours
+    profit = mean_estimate(found.settled.profit)
+    return {
+        "profit_mean": profit.value,
+        "profit_ci95": profit.interval,
+        "efficiency": float(found.settled.income.mean() / found.settled.cost.mean()),
+        "loss_mwh_mean": float(found.loss_mwh.mean()),
+        "voltage_min_pu": float(found.voltage_min_pu.min()),
+        "outside_hours_mean": float(found.outside_hours.mean()),
+        "rounds": found.rounds,
+    }
 
 
 def _days(run: Run, case: AdnoCase) -> tuple[AdnoCase, Days, dict[str, Any]]:

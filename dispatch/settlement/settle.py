@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
 
 import numpy as np
@@ -31,13 +32,39 @@ def settle(
     engine: Engine | str = Engine.AUTO,
     program: RecourseProgram | None = None,
 ) -> Settlement:
-    """Cheapest real-time operation of every realisation, first stage fixed (Shi et al. 2023, Eqs 24-26: the paper prices
-    deviations by reason; here they are the cost of an optimal recourse, from which the reasons are split afterwards).
+    """Money of the cheapest real-time operation of every realisation, first stage fixed (Shi et al. 2023, Eqs 24-26).
+
+    The paper prices deviations by reason; here they are the cost of an optimal recourse, from which the reasons are split
+    afterwards.
 
     The feeder is a copper plate with the plan's losses and ``loss_share`` of the load. Energy bought the day before is settled
     at the realised spot price. ``plan`` is one for all, or one for each realisation. ``program`` is a model of the same assets
     and steps to go on with. Returns a ``Settlement`` with arrays ``[K]``. Raises ``SolverError`` if a plan contradicts itself.
     """
+    return account(assets, plan, days, redispatch(assets, plan, days, engine, program))
+
+
+@dataclass(frozen=True, eq=False)
+class Redispatch:
+    """Real-time operation: gas_mw ``[K, T, I]``; charge_mw, discharge_mw ``[K, S, T]``; the rest ``[K, T]``."""
+
+    gas_mw: FloatArray
+    charge_mw: FloatArray
+    discharge_mw: FloatArray
+    buy_mw: FloatArray
+    sell_mw: FloatArray
+    curtail_mw: FloatArray
+    shed_mw: FloatArray
+
+
+def redispatch(
+    assets: RecourseAssets,
+    plan: FirstStage,
+    days: Realisations,
+    engine: Engine | str = Engine.AUTO,
+    program: RecourseProgram | None = None,
+) -> Redispatch:
+    """The cheapest real-time operation itself; arguments as in ``settle``."""
     count, T = len(days), plan.steps
     gas = np.zeros((count, T, assets.gas_units))
     flows = {name: np.zeros((count, T)) for name in ("buy", "sell", "curtail", "shed")}
@@ -59,7 +86,7 @@ def settle(
             charge[k], discharge[k] = day.charge_mw, day.discharge_mw
             for name, flow in flows.items():
                 flow[k] = getattr(day, f"{name}_mw")
-    return _account(assets, plan, days, gas, charge, discharge, flows)
+    return Redispatch(gas, charge, discharge, **{f"{name}_mw": flow for name, flow in flows.items()})
 
 
 def merit_order_is_optimal(
@@ -70,32 +97,28 @@ def merit_order_is_optimal(
     return proved & storage_plan_optimal(assets, plan, days, hours)
 
 
-def _account(
-    assets: RecourseAssets,
-    plan: FirstStage,
-    days: Realisations,
-    gas: FloatArray,
-    charge: FloatArray,
-    discharge: FloatArray,
-    flows: dict[str, FloatArray],
-) -> Settlement:
+def account(assets: RecourseAssets, plan: FirstStage, days: Realisations, done: Redispatch) -> Settlement:
+    """The money of a day as it was operated."""
     hours, count = assets.step_hours, len(days)
     buy_price, sell_price = assets.imbalance_prices(days.price_per_mwh)
-    throughput = assets.storage_efficiency_in[:, None] * charge + discharge / assets.storage_efficiency_out[:, None]
-    delivered = days.load_mw - flows["shed"]
-    curtailed = flows["curtail"].sum(axis=1) * hours
+    throughput = (
+        assets.storage_efficiency_in[:, None] * done.charge_mw
+        + done.discharge_mw / assets.storage_efficiency_out[:, None]
+    )
+    delivered = days.load_mw - done.shed_mw
+    curtailed = done.curtail_mw.sum(axis=1) * hours
     return Settlement(
         income=(delivered * plan.income_per_mwh).sum(axis=1) * hours + plan.flexible_income,
         purchase_cost=(days.price_per_mwh * plan.purchase_mw).sum(axis=1) * hours + plan.sale_fee,
-        imbalance_cost=(buy_price * flows["buy"] - sell_price * flows["sell"]).sum(axis=1) * hours,
-        gas_cost=(gas * assets.gas_cost_per_mwh).sum(axis=(1, 2)) * hours,
+        imbalance_cost=(buy_price * done.buy_mw - sell_price * done.sell_mw).sum(axis=1) * hours,
+        gas_cost=(done.gas_mw * assets.gas_cost_per_mwh).sum(axis=(1, 2)) * hours,
         start_cost=np.broadcast_to(plan.start_cost, count).astype(float),
         wear_cost=(throughput.sum(axis=2) @ assets.storage_wear_per_mwh) * hours,
         subsidy_cost=np.broadcast_to(plan.subsidy_cost, count).astype(float),
         curtailment_cost=curtailed * assets.curtailment_cost_per_mwh,
-        shed_cost=flows["shed"].sum(axis=1) * assets.shed_cost_per_mwh * hours,
-        shed_mwh=flows["shed"].sum(axis=1) * hours,
+        shed_cost=done.shed_mw.sum(axis=1) * assets.shed_cost_per_mwh * hours,
+        shed_mwh=done.shed_mw.sum(axis=1) * hours,
         curtailed_mwh=curtailed,
-        bought_mwh=flows["buy"].sum(axis=1) * hours,
-        sold_mwh=flows["sell"].sum(axis=1) * hours,
+        bought_mwh=done.buy_mw.sum(axis=1) * hours,
+        sold_mwh=done.sell_mw.sum(axis=1) * hours,
     )

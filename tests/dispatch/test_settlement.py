@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -9,7 +11,7 @@ from hypothesis import strategies as st
 from scipy.optimize import linprog
 
 from dispatch.errors import DispatchError
-from dispatch.settlement.linear_program import RecourseProgram
+from dispatch.settlement.linear_program import RecourseProgram, _Columns
 from dispatch.settlement.merit_order import dispatch_hours
 from dispatch.settlement.problem import FirstStage, Realisations, RecourseAssets
 from dispatch.settlement.settle import merit_order_is_optimal, settle
@@ -193,3 +195,35 @@ def test_realisations_that_are_not_numbers_are_refused_with_their_place() -> Non
         Realisations(values, values, broken)
     with pytest.raises(DispatchError, match="wind_mw is negative at realisation 0, step 0"):
         Realisations(values, -values, values)
+
+
+def test_stores_do_not_burn_energy_at_negative_prices() -> None:
+    """Without wear, charging and discharging at once would pay 9.75% of the energy at every hour of a negative price."""
+    system, first = assets(storage=True, wear=0.0), plan(6, on=0, stores=1)
+    sample = Realisations(np.full((1, 6), -60.0), np.zeros((1, 6)), np.full((1, 6), 2.0))
+    relaxed = _Columns(system, 6, exclusive=False).solve(first, sample, 0)
+    assert np.minimum(relaxed.charge_mw, relaxed.discharge_mw).max() > 0.1
+    day = RecourseProgram(system, 6).solve(first, sample, 0)
+    assert np.minimum(day.charge_mw, day.discharge_mw).max() <= 1e-9
+    assert day.cost > relaxed.cost
+    # 0.5 MW charged in some hours at -48 pays 24, discharged in others costs more than it pays: at most the store is filled
+    assert settle(system, first, sample).cost[0] >= relaxed.cost + sample.price_per_mwh[0] @ first.purchase_mw
+
+
+def test_a_price_above_the_value_of_lost_load_sheds_and_loses_the_income() -> None:
+    dear = Realisations(np.array([[2000.0]]), np.zeros((1, 1)), np.array([[3.0]]))
+    result = settle(assets(), plan(1, purchase=2.0), dear)
+    # need 3 + .2 + .05 - 2 - 1 of gas = .25 bought at 2400 or shed at 2000 + 150 of lost income: shed
+    assert result.shed_mwh[0] == pytest.approx(0.25)
+    assert result.bought_mwh[0] == 0.0
+    assert result.income[0] == pytest.approx((3.2 - 0.25) * 150)
+
+
+def test_real_time_purchase_stays_within_the_import_limit() -> None:
+    one = Realisations(np.array([[100.0]]), np.zeros((1, 1)), np.array([[4.0]]))
+    limited = replace(assets(), import_max_mw=2.5)
+    for engine in ("auto", "lp"):
+        result = settle(limited, plan(1, purchase=2.0), one, engine)
+        # need 4.25 - 2 - 1 = 1.25: 0.5 may still be bought, 0.75 is shed
+        assert result.bought_mwh[0] == pytest.approx(0.5)
+        assert result.shed_mwh[0] == pytest.approx(0.75)

@@ -145,6 +145,15 @@ def test_the_certified_network_plan_can_be_settled(tmp_path: Path) -> None:
     assert finished.outcome.record["profit_mean"] == pytest.approx(plate.outcome.record["profit_mean"], rel=0.01)
 
 
+def test_days_can_be_replayed_on_the_feeder(default_run: Finished, tmp_path: Path) -> None:
+    finished = evaluate(tmp_path, "settle.network=true", "realisations.count=8", "regret.realisations=0")
+    table, record = finished.table("realisations.parquet"), finished.outcome.record["feeder"]
+    np.testing.assert_allclose(table["feeder_profit"], table["profit"], rtol=0.05)
+    assert record["loss_mwh_mean"] == pytest.approx(table["feeder_loss_mwh"].mean())
+    assert 0.85 < record["voltage_min_pu"] < 1.0
+    np.testing.assert_array_equal(table["outside_hours"] > 0, table["voltage_min_pu"] < 0.9 - 1e-6)
+
+
 def test_levels_of_the_case_move_what_they_name(tmp_path: Path) -> None:
     """At half the spot price, gas at 91 USD/MWh never runs; without subsidies only the free 8% of load is flexible."""
     half = evaluate(tmp_path, "what_if.spot=0.5", "regret.realisations=0", name="half").outcome.record
