@@ -28,6 +28,7 @@ import pandas as pd
 from dispatch.assets.price_taker_conditions import price_taker_values
 from dispatch.assets.price_taker_response import PriceTakerPlan, contents
 from dispatch.case_soft_open_point import SoftOpenPointCase
+from dispatch.errors import OptionError
 from dispatch.markets.soft_open_point_benders import Benders, BendersAnswer, build_master
 from dispatch.markets.soft_open_point_certificate import certify_soft_open_point
 from dispatch.markets.soft_open_point_inputs import operator_inputs
@@ -54,11 +55,15 @@ def solve(case: SoftOpenPointCase, variant: str, method: str, options: SolverOpt
 
     Raises
     ------
+    OptionError
+        For any solver but HiGHS, which the decomposition drives (with Clarabel for the networks).
     InfeasibleError
         If no prices within the band let the prosumers answer.
     SolverError
         If time ran out before any prices were found, or the network cannot carry what prosumers exchange.
     """
+    if options.solver != "highs":
+        raise OptionError(f"market soft_open_point is solved by highs; solver {options.solver} is not offered")
     clock = time.perf_counter()
     two_prices, scenario, largest_gap = VARIANTS[variant]
     inputs = operator_inputs(case)

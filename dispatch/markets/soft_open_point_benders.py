@@ -34,8 +34,8 @@ FloatArray = NDArray[np.float64]
 ROOT_ROUNDS, FIXED_ROUNDS = 40, 12
 #: Share of the gap asked for that a mixed-integer program may leave open.
 MILP_SHARE = 0.3
-#: Gap of the first mixed-integer program: its exchanges are wanted for their cuts only.
-FIRST_MILP_GAP = 0.02
+#: Gaps of the first mixed-integer programs, whose exchanges are wanted for their cuts; a small gap asked for comes after these.
+EARLY_MILP_GAPS = (0.02, 3e-4)
 #: Relative cone violation and share of the gap asked for below which no cut is added.
 CONE_TOLERANCE, CUT_SHARE = 1e-6, 0.02
 
@@ -146,13 +146,14 @@ class Benders:
         first = tuple(step.value(exchange[:, t]) for t, step in enumerate(self.steps))
         self._add_network_cuts(np.arange(len(first)), exchange, first)
         self._linear_rounds(compiled.lower, compiled.upper, ROOT_ROUNDS)
-        status, target = "time_limit", max(FIRST_MILP_GAP, MILP_SHARE * self.options.gap)
+        status, targets = "time_limit", [g for g in EARLY_MILP_GAPS if g > MILP_SHARE * self.options.gap]
+        targets.append(MILP_SHARE * self.options.gap)
         while self._left > 0:
             clock = time.perf_counter()
             self.highs.set_bounds(compiled.lower, compiled.upper)
             if self.x is not None:
                 self.highs.offer(self.x)
-            answer = self.highs.run(target, self._left)
+            answer = self.highs.run(targets[0], self._left)
             self.seconds["milp"] += time.perf_counter() - clock
             self.bound = max(self.bound, answer.bound)
             if answer.status == "infeasible":
@@ -170,7 +171,10 @@ class Benders:
             if self.gap <= self.options.gap:
                 status = "optimal"
                 break
-            target = min(target, MILP_SHARE * self.options.gap) if cuts else target / 3.0
+            if len(targets) > 1:
+                targets.pop(0)
+            elif not cuts:
+                targets[0] /= 3.0
         if self.x is None:
             raise SolverError("no prices found before time ran out; allow more time")
         compiled.load(self.x)

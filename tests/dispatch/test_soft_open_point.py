@@ -13,6 +13,7 @@ from dispatch.assets.price_taker_response import PriceTakerQp
 from dispatch.assets.soft_open_point import declare_soft_open_point
 from dispatch.case_soft_open_point import SoftOpenPoint, SoftOpenPointCase
 from dispatch.conic.cones import Cone
+from dispatch.errors import OptionError
 from dispatch.markets.soft_open_point_benders import build_master
 from dispatch.markets.soft_open_point_inputs import operator_inputs
 from dispatch.markets.soft_open_point_network import NetworkStep, Scenario, network_model
@@ -238,3 +239,8 @@ def test_exchanges_fall_as_prices_rise() -> None:
             )
             change = program.respond(first, first).exchange - program.respond(second, second).exchange
             assert (first - second) @ change <= 1e-4
+
+
+def test_another_solver_is_refused() -> None:
+    with pytest.raises(OptionError, match="solved by highs"):
+        dispatch.solve(mini_day(), solver="scip")
