@@ -95,7 +95,8 @@ def _charts(done: pd.DataFrame, published: Mapping[str, Any]) -> list[Chart]:
     if not pd.api.types.is_numeric_dtype(done[x]):
         return []
     together: Sequence[str] = published.get("together") or ()
-    alone = [name for name in published["columns"] if name in done.columns and name not in together]
+    present = [name for name in published["columns"] if name in done.columns and done[name].notna().any()]
+    alone = [name for name in present if name not in together]
     charts = []
     for names in ([list(together)] if together else []) + [[name] for name in alone]:
         series, at = _series(done, x, published.get("by"), names)
