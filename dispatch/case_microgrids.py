@@ -30,8 +30,8 @@ class Turbine(CaseModel):
     ----------
     cost_quadratic_per_mw2h, cost_linear_per_mwh: ``a``, ``b``.
     cost_fixed_per_hour: ``c``, the cost of an idling unit. Without commitment it would be paid in every hour whatever anyone
-        decides; it is reported apart and left out of costs. (The paper's own values add up to more than the total costs that it
-        reports.)
+        decides; it is left out of costs and named in a note. (The paper's own values add up to more than the total costs that
+        it reports.)
     ramp_up_mw_per_hour, ramp_down_mw_per_hour: none by default.
     """
 
@@ -96,7 +96,7 @@ class Microgrid(CaseModel):
 class SpotLink(CaseModel):
     """Grid tariffs that follow a price series fed in by ``with_inputs``: ``buy = price + fee``, ``feed-in = share * price``.
 
-    Negative prices give a feed-in tariff of zero.
+    Negative prices count as zero: neither tariff may pay for consumption.
     """
 
     buy_fee_per_mwh: NonNegative = 0.0
@@ -153,6 +153,12 @@ class MicrogridsCase(Case):
     def pv(self) -> tuple[Site, ...]:
         """PV sites by the id of their microgrid."""
         return tuple(_site(grid.id, grid.pv_mw, grid.pv_capacity_mw) for grid in self.microgrids if grid.pv_mw)
+
+    @property
+    def nominal_load_mw(self) -> float:
+        """Largest load of all microgrids together, MW: the scale of a load forecast."""
+        loads = [grid.load_mw or tuple(max(v, 0.0) for v in grid.net_load_mw or ()) for grid in self.microgrids]
+        return max((sum(step) for step in zip(*loads, strict=True)), default=0.0)
 
     def faults(self) -> list[str]:
         """See ``dispatch.case_microgrids_checks``."""
@@ -212,9 +218,9 @@ class MicrogridsCase(Case):
         for key in ("grid_buy_per_mwh", "feed_in_per_mwh"):
             data[key] = _picked(data[key], source)
         if spot_price_per_mwh is not None:
-            price = np.asarray(spot_price_per_mwh, dtype=float)
+            price = np.clip(np.asarray(spot_price_per_mwh, dtype=float), 0.0, None)
             data["grid_buy_per_mwh"] = _values(price + self.spot_link.buy_fee_per_mwh)
-            data["feed_in_per_mwh"] = _values(self.spot_link.feed_in_share * np.clip(price, 0.0, None))
+            data["feed_in_per_mwh"] = _values(self.spot_link.feed_in_share * price)
         faults = self._with_series(data, source, load_mw, wind_mw or {}, pv_mw or {})
         try:
             case = type(self).from_mapping(data, name=data["name"])

@@ -102,13 +102,18 @@ class Weights(CaseModel):
 
 
 class SoftOpenPointCase(Case):
-    """A network operator that prices prosumers' trade and steers converters between the ends of its feeder."""
+    """A network operator that prices prosumers' trade and steers converters between the ends of its feeder.
+
+    spot_floor_per_mwh: lowest price that ``with_inputs`` takes over; at or below zero batteries could gain by charging and
+    discharging at once, which the prosumers' conditions leave out.
+    """
 
     market_name: ClassVar[str] = "soft_open_point"
 
     market: Literal["soft_open_point"] = "soft_open_point"
     network: Network
     voltage_reference_pu: Positive = 1.0
+    spot_floor_per_mwh: Positive = 1.0
     load_shape: Series
     hv_buy_per_mwh: Series
     hv_sell_per_mwh: float | Series
@@ -143,7 +148,8 @@ class SoftOpenPointCase(Case):
 
         Parameters
         ----------
-        spot_price_per_mwh: ``[T]``, purchase price of the grid above; its sale price is lowered where it would lie above it.
+        spot_price_per_mwh: ``[T]``, purchase price of the grid above, not below ``spot_floor_per_mwh``; its sale price keeps its
+            mean ratio to the purchase price, and so do the ends of a price band that is stated.
         load_mw: ``[T]``, load of the whole feeder; shared like the nominal load.
         prosumer_load_mw, pv_mw: ``{prosumer id: [T]}``.
         index: start of each step. step_hours: by default the spacing of ``index``. name: of the new case.
@@ -181,9 +187,14 @@ class SoftOpenPointCase(Case):
         if load_mw is not None:
             data["load_shape"] = _values(np.asarray(load_mw, dtype=float) / nominal_load_mw(self))
         if spot_price_per_mwh is not None:
-            price = np.asarray(spot_price_per_mwh, dtype=float)
-            sale = np.broadcast_to(np.asarray(data["hv_sell_per_mwh"], dtype=float), price.shape)
-            data["hv_buy_per_mwh"], data["hv_sell_per_mwh"] = _values(price), _values(np.minimum(sale, price))
+            price = np.maximum(np.asarray(spot_price_per_mwh, dtype=float), self.spot_floor_per_mwh)
+            mean = float(np.mean(self.hv_buy_per_mwh))
+            data["hv_buy_per_mwh"] = _values(price)
+            data["hv_sell_per_mwh"] = _values(np.mean(self.hv_sell_per_mwh) / mean * price)
+            data["price_band"] = {
+                key: None if value is None else _values(np.mean(value) / mean * price)
+                for key, value in self.price_band.model_dump().items()
+            }
         known = [prosumer.id for prosumer in self.prosumers]
         given = {"load_mw": prosumer_load_mw or {}, "pv_mw": pv_mw or {}}
         faults = [

@@ -90,7 +90,7 @@ def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOption
         certificate=certificate,
         seconds={**found.seconds, "certify": time.perf_counter() - clock},
         extras={**found.extras, **comparison},
-        notes=found.notes,
+        notes=(*found.notes, *_idle_cost(case)),
     )
 
 
@@ -149,6 +149,13 @@ def solve_by_asking(case: MicrogridsCase, inputs: MarketInputs, method: str, opt
 def _solved(inputs: MarketInputs, options: SolverOptions) -> tuple[ExactModel, SolveResult]:
     built = build_exact(inputs)
     return built, solve_cones(built.model, built.conditions.cones, replace(options, heuristics=True))
+
+
+def _idle_cost(case: MicrogridsCase) -> tuple[str, ...]:
+    fixed = sum(grid.turbine.cost_fixed_per_hour for grid in case.microgrids if grid.turbine is not None)
+    if fixed == 0:
+        return ()
+    return (f"Idling turbines would add {fixed * case.horizon_hours:,.0f} {case.currency}, which no tariff changes.",)
 
 
 def _utc(case: MicrogridsCase) -> pd.Index:

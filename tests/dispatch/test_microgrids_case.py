@@ -101,6 +101,6 @@ def test_series_of_unknown_microgrids_are_refused() -> None:
 def test_negative_prices_feed_in_for_nothing() -> None:
     case = dispatch.load_case("microgrids")
     assert isinstance(case, MicrogridsCase)
-    tied = case.with_inputs(spot_price_per_mwh=np.linspace(0.0, 500.0, 24))
+    tied = case.with_inputs(spot_price_per_mwh=np.linspace(-50.0, 500.0, 24))
     assert tied.feed_in_per_mwh[0] == 0.0
     assert dispatch.solve(tied, variant="grid_tariffs").certificate.passed
