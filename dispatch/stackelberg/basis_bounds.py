@@ -22,20 +22,19 @@ def basic_dual_bounds(form: FollowerForm, variables: FloatArray, outside: FloatA
 
     Stationarity ``G'mu + E'nu = -(c + B p + Q x)`` has, if any solution, one whose positive ``mu`` belong, together with
     the rows of ``E``, to linearly independent rows (Caratheodory). Each maximal independent set gives its duals as a
-    linear function of the gradient, whose range follows from the limits of ``p`` and ``x``. Rows with a claimed and
-    trusted range count as part of the gradient.
+    linear function of the gradient, whose range follows from the limits of ``p`` and ``x``. Rows with a claimed range
+    count as part of the gradient.
     """
     r, s = len(form.inequalities), len(form.equalities)
     unknown = np.full(r, np.inf)
     gradient = product_range(form.B, outside) + product_range(form.Q, variables) + form.c[:, None]
     free, free_equalities = np.ones(r, dtype=bool), np.ones(s, dtype=bool)
-    if claims.trusted:
-        for k, value in claims.inequalities.items():
-            free[k] = False
-            gradient += product_range(form.G[[k]].T, np.array([[0.0, value]]))
-        for k, span in claims.equalities.items():
-            free_equalities[k] = False
-            gradient += product_range(form.E[[k]].T, np.array([span]))
+    for k, value in claims.inequalities.items():
+        free[k] = False
+        gradient += product_range(form.G[[k]].T, np.array([[0.0, value]]))
+    for k, span in claims.equalities.items():
+        free_equalities[k] = False
+        gradient += product_range(form.E[[k]].T, np.array([span]))
     if not np.all(np.isfinite(gradient)):
         return unknown
     E, G, at = form.E.toarray()[free_equalities], form.G.toarray()[free], np.flatnonzero(free)

@@ -6,8 +6,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+
 from dispatch.errors import BilevelError
-from dispatch.stackelberg.extraction import FollowerForm
+from dispatch.stackelberg.extraction import FloatArray, FollowerForm
 
 
 @dataclass(frozen=True)
@@ -15,16 +17,27 @@ class Claims:
     """Claimed limits of duals by row of the form.
 
     inequalities: largest ``mu``; equalities: lowest and highest ``nu`` (minus the shadow price).
-    trusted: the user has given the argument, so the claims are not searched for a counterexample.
     """
 
     inequalities: dict[int, float] = field(default_factory=dict)
     equalities: dict[int, tuple[float, float]] = field(default_factory=dict)
-    trusted: bool = False
+
+    @property
+    def empty(self) -> bool:
+        """True if nothing is claimed."""
+        return not self.inequalities and not self.equalities
+
+    def at_least(self, proved: FloatArray) -> Claims:
+        """The claims, each inequality's raised to a finite proved bound (r,) above it: a wider range stays valid."""
+        raised = {
+            row: max(value, float(proved[row])) if np.isfinite(proved[row]) else value
+            for row, value in self.inequalities.items()
+        }
+        return Claims(raised, dict(self.equalities))
 
 
-def claimed_bounds(form: FollowerForm, trust: bool) -> Claims:
-    """The follower's ``dual_bounds`` by row; without ``trust`` they count as unproved, whatever the user argues.
+def claimed_bounds(form: FollowerForm) -> Claims:
+    """The follower's ``dual_bounds`` by row.
 
     Raises BilevelError for a claim about something that is no row of the follower, or about no valid range.
     """
@@ -32,7 +45,7 @@ def claimed_bounds(form: FollowerForm, trust: bool) -> Claims:
     for k, row in enumerate(form.inequalities):
         rows.setdefault(id(row.source), []).append(k)
     equalities = {id(row.source): k for k, row in enumerate(form.equalities)}
-    claims = Claims(trusted=trust and bool(form.follower.dual_bounds_proof))
+    claims = Claims()
     stated = form.follower.dual_bounds
     for component, value in stated.items() if isinstance(stated, Mapping) else stated:
         low, high = (float(v) for v in value) if isinstance(value, tuple) else (-float(value), float(value))

@@ -7,7 +7,6 @@ restricting the duals to such a box cuts off no bilevel feasible point.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -15,19 +14,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from dispatch.errors import SolverError
 from dispatch.stackelberg.basis_bounds import basic_dual_bounds
-from dispatch.stackelberg.branching import BranchingLimits, ComplementarityBranching
+from dispatch.stackelberg.bound_programs import SAFETY, BoundPrograms
+from dispatch.stackelberg.branching import ComplementarityBranching
 from dispatch.stackelberg.claims import Claims, claimed_bounds
 from dispatch.stackelberg.complementarity import PairBounds
 from dispatch.stackelberg.extraction import FloatArray, FollowerForm
 from dispatch.stackelberg.interval_bounds import bound_of_residual, box, slack_from_box
 from dispatch.stackelberg.kkt import KKTBlock
 
-#: Up to this many inequalities, bounds from boxes are tightened further by linear programs.
+#: Up to this many inequalities, bounds from boxes are tightened further by linear programs, and claims are checked.
 TIGHTEN_UP_TO = 400
-#: A proved bound is rounded up by this share, so that solver tolerances cannot make it invalid.
-SAFETY = 1e-6
 #: A bound below this is zero: the row never has a positive dual, or never has slack.
 NOTHING = 1e-9
 
@@ -40,220 +37,178 @@ class BoundOptions:
     time_limit_s: float = 60.0
 
 
-@dataclass
-class _Record:
-    """Bound and rule per row, NaN where still unknown."""
-
-    value: FloatArray
-    rule: list[str]
-
-    @classmethod
-    def empty(cls, count: int) -> _Record:
-        return cls(np.full(count, np.inf), ["none"] * count)
-
-    def tighten(self, row: int, value: float, rule: str) -> bool:
-        if np.isfinite(value) and not value >= self.value[row] - 1e-9 * max(1.0, abs(value)):
-            self.value[row], self.rule[row] = (value * (1 + SAFETY) if value > NOTHING else 0.0), rule
-            return True
-        return False
-
-
 def prove_bounds(
     kkts: Sequence[KKTBlock], branching: ComplementarityBranching, options: BoundOptions
 ) -> tuple[list[PairBounds], list[str]]:
     """Bounds per follower (infinite where no rule applies), and remarks about claims, in words.
 
     ``branching`` holds the compiled single-level problem (leader's rows, followers' rows, stationarity) and its pairs;
-    its objective and dual bounds are changed on the way and put back.
+    its objective and bounds are changed on the way and put back.
     """
-    return _Prover(kkts, branching, options).run()
+    programs = BoundPrograms(branching, options.nodes, options.time_limit_s)
+    small = sum(len(kkt.form.inequalities) for kkt in kkts) <= TIGHTEN_UP_TO
+    results, remarks = [], []
+    try:
+        for kkt in kkts:
+            bounds, remark = _follower_bounds(kkt, programs, small)
+            results.append(bounds)
+            remarks += remark
+    finally:
+        programs.restore()
+    return results, remarks
 
 
-@dataclass(frozen=True)
-class _Ranges:
-    """Lower and upper limits of own variables (n, 2), of outside variables (m, 2) and of equality duals (s, 2)."""
+def _follower_bounds(kkt: KKTBlock, programs: BoundPrograms, small: bool) -> tuple[PairBounds, list[str]]:
+    """Own proofs first where they are affordable; then with the user's argued claims, none below what was proved."""
+    claims = claimed_bounds(kkt.form)
+    argued = bool(kkt.form.follower.dual_bounds_proof) and not claims.empty
+    attempt = _Attempt(kkt, programs, Claims(), small)
+    if small or not argued:
+        attempt.cheap_rules()
+    if argued and not attempt.complete:
+        lower, upper = attempt.before
+        programs.lower, programs.upper = lower, upper
+        attempt = _Attempt(kkt, programs, claims.at_least(attempt.dual.value), small)
+        attempt.cheap_rules()
+    attempt.search()
+    return attempt.result(), _remarks_on_claims(kkt.form, claims, attempt)
 
-    variables: FloatArray
-    outside: FloatArray
-    equality_dual: FloatArray
+
+class _Record:
+    """Bound and rule of every row, infinite where still unknown."""
+
+    def __init__(self, count: int) -> None:
+        self.value = np.full(count, np.inf)
+        self.rule = ["none"] * count
+
+    def tighten(self, row: int, value: float, rule: str) -> None:
+        if np.isfinite(value) and not value >= self.value[row] - 1e-9 * max(1.0, abs(value)):
+            self.value[row], self.rule[row] = (value * (1 + SAFETY) if value > NOTHING else 0.0), rule
 
 
-class _Prover:
-    def __init__(self, kkts: Sequence[KKTBlock], branching: ComplementarityBranching, options: BoundOptions) -> None:
-        self.kkts, self.branching, self.options = kkts, branching, options
-        self.model = branching.model
-        self.relaxation = branching.relaxation
-        self.lower, self.upper = self.model.lower.copy(), self.model.upper.copy()
-        self.remarks: list[str] = []
-        self.tighten_all = sum(len(kkt.form.inequalities) for kkt in kkts) <= TIGHTEN_UP_TO
-        self.left_s = options.time_limit_s
-        self.cut_tried = False
+class _Attempt:
+    """One follower's bounds under one set of claims."""
 
-    def run(self) -> tuple[list[PairBounds], list[str]]:
-        cost, constant, Q = self.model.c, self.model.constant, self.model.Q
-        try:
-            return [self._follower(kkt) for kkt in self.kkts], self.remarks
-        finally:
-            self.relaxation.lift_limit()
-            self.relaxation.set_bounds(self.model.lower, self.model.upper)
-            self.relaxation.set_cost(cost, constant, Q)
-
-    def _follower(self, kkt: KKTBlock) -> PairBounds:
-        form = kkt.form
-        slack_at = self.model.columns(list(kkt.block.slack.values()))
-        dual_at = self.model.columns(list(kkt.block.mu.values()))
-        claims = claimed_bounds(form, trust=not self.tighten_all)
-        slack, dual = _Record.empty(len(slack_at)), _Record.empty(len(dual_at))
-        equality_dual = np.tile([-np.inf, np.inf], (len(form.equalities), 1))
-        if claims.trusted:
-            self._trust(kkt, claims, dual, dual_at, equality_dual)
-        ranges = _Ranges(box(form.x), box(form.p), equality_dual)
-
-        for row, value in enumerate(slack_from_box(form, ranges.variables, ranges.outside)):
-            slack.tighten(row, value, "limits of the variables")
-        self._from_residuals(form, dual, ranges)
-        for row in kkt.paired:
-            if self.tighten_all or not np.isfinite(slack.value[row]):
-                self._by_linear_program(slack, row, slack_at[row], [])
-        self._duals_by_linear_programs(kkt, dual, slack_at, dual_at, ranges, claims)
-        for row in kkt.paired:
-            if not np.isfinite(slack.value[row]):
-                self._by_search(slack, row, slack_at[row], dual_at[row])
-        if not np.all(np.isfinite(dual.value)):
-            ranges = self._narrowed(form, ranges)
-            self._from_residuals(form, dual, ranges)
-            for row, value in enumerate(basic_dual_bounds(form, ranges.variables, ranges.outside, claims)):
-                dual.tighten(row, value, "all bases of the follower's rows")
-        for row in kkt.paired:
-            if not np.isfinite(dual.value[row]):
-                self._by_search(dual, row, dual_at[row], slack_at[row])
-        self._remark_on_claims(form, dual, claims)
-        return PairBounds(slack.value, dual.value, tuple(slack.rule), tuple(dual.rule), equality_dual)
-
-    def _trust(
-        self, kkt: KKTBlock, claims: Claims, dual: _Record, dual_at: NDArray[np.int64], equality_dual: FloatArray
-    ) -> None:
+    def __init__(self, kkt: KKTBlock, programs: BoundPrograms, claims: Claims, tighten_all: bool) -> None:
+        self.kkt, self.form, self.programs, self.claims, self.tighten_all = kkt, kkt.form, programs, claims, tighten_all
+        self.before = programs.lower.copy(), programs.upper.copy()
+        model = programs.model
+        self.slack_at = model.columns(list(kkt.block.slack.values()))
+        self.dual_at = model.columns(list(kkt.block.mu.values()))
+        self.slack, self.dual = _Record(len(self.slack_at)), _Record(len(self.dual_at))
+        self.parallel = parallel_rows(self.form)
+        self.own, self.outside = box(self.form.x), box(self.form.p)
+        self.equality = np.tile([-np.inf, np.inf], (len(self.form.equalities), 1))
         for row, value in claims.inequalities.items():
-            dual.tighten(row, value, kkt.form.follower.dual_bounds_proof)
-            self.upper[dual_at[row]] = min(self.upper[dual_at[row]], value)
-        for row, (low, high) in claims.equalities.items():
-            equality_dual[row] = low, high
-            column = self.model.column[id(kkt.block.nu[row])]
-            self.lower[column], self.upper[column] = low, high
+            self._note_dual(row, value, self.form.follower.dual_bounds_proof)
+        for row, span in claims.equalities.items():
+            self.equality[row] = span
+            column = model.column[id(kkt.block.nu[row])]
+            programs.lower[column], programs.upper[column] = span
 
-    def _duals_by_linear_programs(
-        self,
-        kkt: KKTBlock,
-        dual: _Record,
-        slack_at: NDArray[np.int64],
-        dual_at: NDArray[np.int64],
-        ranges: _Ranges,
-        claims: Claims,
-    ) -> None:
-        """Twice at most: a bound found late may make an earlier one provable."""
-        form, parallel = kkt.form, parallel_rows(kkt.form)
+    @property
+    def complete(self) -> bool:
+        """True if every pair has both bounds."""
+        rows = list(self.kkt.paired)
+        return bool(np.all(np.isfinite(self.slack.value[rows])) and np.all(np.isfinite(self.dual.value[rows])))
+
+    def cheap_rules(self) -> None:
+        """Limits of variables, residuals, linear programs (twice: a late bound may help an early row), bases."""
+        for row, value in enumerate(slack_from_box(self.form, self.own, self.outside)):
+            self.slack.tighten(row, value, "limits of the variables")
+        self._residuals()
+        for row in self.kkt.paired:
+            self._slack_program(row)
         for _ in range(2):
-            known = int(np.isfinite(dual.value).sum())
-            for row in kkt.paired:
-                settled = claims.trusted and row in claims.inequalities
-                if settled or (np.isfinite(dual.value[row]) and not self.tighten_all):
-                    continue
-                self._by_linear_program(dual, row, dual_at[row], [slack_at[row], *dual_at[parallel[row]]])
-            self._from_residuals(form, dual, ranges)
-            if int(np.isfinite(dual.value).sum()) in (known, len(dual_at)):
-                return
+            known = int(np.isfinite(self.dual.value).sum())
+            for row in self.kkt.paired:
+                self._dual_program(row)
+            self._residuals()
+            if int(np.isfinite(self.dual.value).sum()) in (known, len(self.dual_at)):
+                break
+        self._bases()
 
-    def _narrowed(self, form: FollowerForm, ranges: _Ranges) -> _Ranges:
-        """Infinite limits of variables that matter to stationarity, replaced by what the rows imply where they do."""
-        variables, outside = ranges.variables.copy(), ranges.outside.copy()
-        for limits, players, matters in (
-            (variables, form.x, np.diff(sparse.csc_array(form.Q).indptr)),
-            (outside, form.p, np.diff(sparse.csc_array(form.B).indptr)),
+    def search(self) -> None:
+        """What is left, row by row: a linear program with all that is known by now, then the complementarity."""
+        for row in self.kkt.paired:
+            if not np.isfinite(self.slack.value[row]):
+                value = self.programs.by_search(self.slack_at[row], self.dual_at[row])
+                self._note_slack(row, value, "search over the complementarity")
+        self._bases()
+        for row in self.kkt.paired:
+            self._dual_program(row, only_unknown=True)
+            if not np.isfinite(self.dual.value[row]):
+                value = self.programs.by_search(self.dual_at[row], self.slack_at[row])
+                self._note_dual(row, value, "search over the complementarity")
+
+    def result(self) -> PairBounds:
+        """The record of this attempt."""
+        rules = tuple(self.slack.rule), tuple(self.dual.rule)
+        return PairBounds(self.slack.value, self.dual.value, *rules, self.equality)
+
+    def _note_slack(self, row: int, value: float, rule: str) -> None:
+        self.slack.tighten(row, value, rule)
+        column = self.slack_at[row]
+        self.programs.upper[column] = min(self.programs.upper[column], self.slack.value[row])
+
+    def _note_dual(self, row: int, value: float, rule: str) -> None:
+        self.dual.tighten(row, value, rule)
+        column = self.dual_at[row]
+        self.programs.upper[column] = min(self.programs.upper[column], self.dual.value[row])
+
+    def _slack_program(self, row: int) -> None:
+        if self.tighten_all or not np.isfinite(self.slack.value[row]):
+            value = self.programs.by_linear_program(self.slack_at[row], [])
+            self._note_slack(row, value, "linear program over the optimality conditions")
+
+    def _dual_program(self, row: int, only_unknown: bool = False) -> None:
+        """A positive dual means no slack in its row, and no dual of a parallel one."""
+        if row in self.claims.inequalities or (
+            np.isfinite(self.dual.value[row]) and (only_unknown or not self.tighten_all)
         ):
-            for k in np.flatnonzero(matters):
-                for side, sign in ((0, 1.0), (1, -1.0)):
-                    if not np.isfinite(limits[k, side]):
-                        limits[k, side] = sign * self._least(self.model.column[id(players[k])], sign)
-        return _Ranges(variables, outside, ranges.equality_dual)
-
-    def _least(self, column: int, sign: float) -> float:
-        """Lower bound of ``sign`` times a column over the rows and the bounds proved so far."""
-        self.relaxation.set_bounds(self.lower, self.upper)
-        self._aim_at(column, sign)
-        answer = self.relaxation.solve()
-        return answer.value - SAFETY * abs(answer.value) if answer.status == "optimal" else -np.inf
-
-    def _from_residuals(self, form: FollowerForm, dual: _Record, ranges: _Ranges) -> None:
-        found = bound_of_residual(form, ranges.variables, ranges.outside, dual.value, ranges.equality_dual)
-        for row, value in found.items():
-            dual.tighten(row, value, "residual of stationarity")
-
-    def _by_linear_program(self, record: _Record, row: int, column: int, at_zero: list[int]) -> None:
-        """Largest value of a column over all rows, others at zero (a positive dual means no slack)."""
-        if self.left_s <= 0:
             return
-        start = time.perf_counter()
-        lower, upper = self.lower.copy(), self.upper.copy()
-        upper[at_zero] = 0.0
-        self.relaxation.set_bounds(lower, upper)
-        self._aim_at(column)
-        answer = self.relaxation.solve()
-        self.left_s -= time.perf_counter() - start
-        if answer.status == "unbounded":
+        at_zero = [self.slack_at[row], *self.dual_at[self.parallel[row]]]
+        value = self.programs.by_linear_program(self.dual_at[row], at_zero)
+        self._note_dual(row, value, "linear program over the optimality conditions")
+
+    def _residuals(self) -> None:
+        for row, value in bound_of_residual(self.form, self.own, self.outside, self.dual.value, self.equality).items():
+            self.dual.tighten(row, value, "residual of stationarity")
+
+    def _bases(self) -> None:
+        """Listing bases, for duals of which only a basic choice is bounded; needs finite ranges of x and p."""
+        if np.all(np.isfinite(self.dual.value)):
             return
-        largest = 0.0 if answer.status == "infeasible" else -answer.value
-        if record.tighten(row, largest, "linear program over the optimality conditions"):
-            self.upper[column] = min(self.upper[column], record.value[row])
+        curved, priced = sparse.csc_array(self.form.Q), sparse.csc_array(self.form.B)
+        self._narrow(self.own, self.programs.model.columns(self.form.x), np.diff(curved.indptr))
+        self._narrow(self.outside, self.programs.model.columns(self.form.p), np.diff(priced.indptr))
+        self._residuals()
+        for row, value in enumerate(basic_dual_bounds(self.form, self.own, self.outside, self.claims)):
+            self.dual.tighten(row, value, "all bases of the follower's rows")
 
-    def _by_search(self, record: _Record, row: int, column: int, partner: int) -> None:
-        """As the linear program, but with the complementarity of all pairs, within a limit of nodes and time."""
-        start = time.perf_counter()
-        self._cut_off_worse_decisions()
-        self._aim_at(column)
-        limits = BranchingLimits(gap=1e-6, nodes=self.options.nodes, time_limit_s=max(0.1, self.left_s))
-        proved = np.flatnonzero((self.upper < self.model.upper) | (self.lower > self.model.lower))
-        known = [(int(k), float(self.lower[k]), float(self.upper[k])) for k in proved]
-        try:
-            answer = self.branching.minimise(limits, (*known, (int(partner), 0.0, 0.0)))
-        except SolverError:
-            return
-        self.left_s -= time.perf_counter() - start
-        if answer.status == "infeasible":
-            record.tighten(row, 0.0, "search over the complementarity")
-        elif np.isfinite(answer.bound):
-            record.tighten(row, -answer.bound, "search over the complementarity")
-        if np.isfinite(record.value[row]):
-            self.upper[column] = min(self.upper[column], record.value[row])
+    def _narrow(self, limits: FloatArray, columns: NDArray[np.int64], matters: NDArray[np.int64]) -> None:
+        """Infinite limits of variables that matter to stationarity, replaced by what the rows imply where they do."""
+        for k in np.flatnonzero(matters):
+            for side, sign in ((0, -1.0), (1, 1.0)):
+                if not np.isfinite(limits[k, side]):
+                    value = self.programs.by_linear_program(columns[k], [], sign)
+                    limits[k, side] = sign * (value + SAFETY * abs(value)) if np.isfinite(value) else limits[k, side]
 
-    def _cut_off_worse_decisions(self) -> None:
-        """Once: from here on, bounds need to hold only for decisions that are no worse than a first solution."""
-        if self.cut_tried:
-            return
-        self.cut_tried = True
-        self.relaxation.set_cost(self.model.c, self.model.constant, self.model.Q)
-        limits = BranchingLimits(nodes=self.options.nodes, time_limit_s=max(0.1, self.left_s), first_solution=True)
-        found = self.branching.minimise(limits)
-        if found.point is not None:
-            self.relaxation.limit_objective(found.value + SAFETY * max(1.0, abs(found.value)))
 
-    def _aim_at(self, column: int, sign: float = -1.0) -> None:
-        cost = np.zeros(len(self.model.variables))
-        cost[column] = sign
-        self.relaxation.set_cost(cost)
-
-    def _remark_on_claims(self, form: FollowerForm, dual: _Record, claims: Claims) -> None:
-        for row, claim in claims.inequalities.items() if not claims.trusted else ():
-            name, value = form.inequalities[row].name, dual.value[row]
-            if not np.isfinite(value):
-                self.remarks.append(
-                    f"follower {form.name}: the claimed bound {claim:g} on the dual of {name} could not be proved and is "
-                    "not used"
-                )
-            elif value > claim * (1 + SAFETY):
-                self.remarks.append(
-                    f"follower {form.name}: the dual of {name} can reach {value:.6g}, above the claimed bound {claim:g}; "
-                    f"the larger one is used ({dual.rule[row]})"
-                )
+def _remarks_on_claims(form: FollowerForm, claims: Claims, attempt: _Attempt) -> list[str]:
+    remarks = []
+    for row, claim in claims.inequalities.items():
+        name, value = form.inequalities[row].name, attempt.dual.value[row]
+        if not np.isfinite(value):
+            remarks.append(
+                f"follower {form.name}: the claimed bound {claim:g} on the dual of {name} could not be proved and is not used"
+            )
+        elif value > claim * (1 + 2 * SAFETY):
+            remarks.append(
+                f"follower {form.name}: the dual of {name} can reach {value:.6g}, above the claimed bound {claim:g}; the "
+                f"larger one is used ({attempt.dual.rule[row]})"
+            )
+    return remarks
 
 
 def parallel_rows(form: FollowerForm) -> list[list[int]]:

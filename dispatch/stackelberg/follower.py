@@ -29,8 +29,8 @@ class Follower:
         ``ComponentMap`` or a list of pairs): the largest dual of an
         inequality; for an equality the largest absolute shadow price, or the range ``(low, high)`` of the shadow price
         (change of the minimised objective per unit of right-hand side). A claim is used
-        only with ``dual_bounds_proof`` and where the problem is too large to prove bounds row by row; elsewhere it is
-        compared with what is proved.
+        only with ``dual_bounds_proof``, where the engine finds no bound of its own, or where the problem is too large to
+        look for one row by row.
     dual_bounds_proof: the argument behind ``dual_bounds`` ("clipping lemma: trade prices lie in [0, 80]").
     name: how reports call it; by default the block's name.
     """

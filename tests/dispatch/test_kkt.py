@@ -106,9 +106,12 @@ def test_a_hand_worked_optimum_meets_the_conditions_and_a_neighbour_does_not() -
 
 
 @settings(max_examples=10, deadline=None, derandomize=True)
-@given(st.lists(st.floats(0, 60), min_size=3, max_size=3))
+@given(st.lists(st.integers(0, 6000).map(lambda cents: cents / 100), min_size=3, max_size=3))
 def test_price_times_quantity_equals_the_identity_at_every_optimum(prices: list[float]) -> None:
-    """``p'(charge - discharge) = -c'x - x'Q x - h'mu - f'nu`` with duals from HiGHS, not from the conditions."""
+    """``p'(charge - discharge) = -c'x - x'Q x - h'mu - f'nu`` with duals from HiGHS, not from the conditions.
+
+    Prices are whole cents: HiGHS's quadratic solver gives up on some of the order of 1e-5.
+    """
     model = storage(3)
     for variable, price in zip(model.price.values(), prices, strict=True):
         variable.fix(price)
