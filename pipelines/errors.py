@@ -27,3 +27,7 @@ class FolderError(PipelineError):
 
 class LockedError(PipelineError):
     """Another process works on the same store."""
+
+
+class ForecastFailedError(PipelineError):
+    """No model could make a forecast, the ones to fall back to included."""

@@ -14,6 +14,7 @@ from forecasting.forecast import Forecast
 from forecasting.samples import DayAheadSamples
 from forecasting.store import Store
 from forecasting.windows import DecisionTime
+from pipelines.errors import ForecastFailedError
 from pipelines.progress import Phases
 from pipelines.stages import predict
 from pipelines.stages.night import Night
@@ -66,11 +67,11 @@ class ForecastDesk:
     def forecast(self, target: Target, phases: Phases) -> TargetForecasts:
         """The forecasts of the first attempt that succeeds.
 
-        Raises ``DataError`` if the past is too short for any model, what the configured model raised if every attempt
-        fails, and at once what says that the configuration is wrong or the disk full.
+        Raises ``DataError`` if the past is too short for any model, ``ForecastFailedError`` with every reason if no
+        attempt succeeds, and at once what says that the configuration is wrong or the disk full.
         """
         samples = predict.past_samples(self.store, target, self.night, self.decision, self.training)
-        failures: list[Exception] = []
+        failures: list[tuple[str, Exception]] = []
         for attempt in self._attempts(target, samples):
             try:
                 with phases.phase("train", f"{attempt.name} for {target.name}", bar=phases.watched):
@@ -83,16 +84,17 @@ class ForecastDesk:
                 if isinstance(error, StorageError) or (isinstance(error, ForecastingError) and error.exit_code != 1):
                     raise
                 log.warning("%s for %s failed", attempt.name, target.name, exc_info=True)
-                failures.append(error)
+                failures.append((attempt.name, error))
                 continue
             return TargetForecasts(trained, forecasts, self._words(target, failures, attempt))
-        raise failures[0]
+        told = "; ".join(f"{name} failed: {_first_line(error)}" for name, error in failures)
+        raise ForecastFailedError(f"no forecast of {target.name}: {told}") from failures[0][1]
 
-    def _words(self, target: Target, failures: Sequence[Exception], used: Attempt) -> str:
+    def _words(self, target: Target, failures: Sequence[tuple[str, Exception]], used: Attempt) -> str:
         if not failures:
             return ""
-        said = str(failures[0]).partition("\n")[0] or type(failures[0]).__name__
-        return f"{target.name} forecast by {used.name}, because {self.training.model['name']} failed: {said}"
+        name, error = failures[0]
+        return f"{target.name} forecast by {used.name}, because {name} failed: {_first_line(error)}"
 
     def _attempts(self, target: Target, samples: DayAheadSamples) -> Iterator[Attempt]:
         first = self._of_model(self.training, target, samples)
@@ -126,3 +128,7 @@ class ForecastDesk:
             return Trained(forecasting.load(path), recent, None, predict.credible_range(samples))
 
         return Attempt(name, self.training, obtain)
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -274,9 +274,9 @@ def read_series(source: Source, series: str, place: str, start: pd.Timestamp, en
 
 def _step_of(index: pd.DatetimeIndex, default: int) -> int:
     """Minutes between rows: the most frequent spacing, so that a gap does not count."""
-    if len(index) < 2:
+    if index.nunique() < 2:
         return default
-    spacing = np.diff(index.as_unit("ns").asi8) // 60_000_000_000
+    spacing = np.diff(np.unique(index.as_unit("ns").asi8)) // 60_000_000_000
     values, counts = np.unique(spacing, return_counts=True)
     return int(values[np.argmax(counts)])
 

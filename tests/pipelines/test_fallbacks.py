@@ -51,7 +51,7 @@ def test_if_every_model_fails_nothing_is_published(tmp_path: Path, monkeypatch: 
     night = run_night(tmp_path)
     assert night.code == 1
     assert not night.published
-    assert night.said.strip() == "nightly: the model broke"
+    assert night.said == "nightly: no forecast of price: naive failed: the model broke; lear failed: the model broke\n"
 
 
 @pytest.mark.parametrize(

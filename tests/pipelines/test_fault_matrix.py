@@ -1,0 +1,364 @@
+"""One row per fault: what the night published, what it said, and its exit code."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import dispatch
+from dispatch.errors import SolverError
+from forecasting.artefact import TrainedForecaster
+from forecasting.errors import DataError, NoDataError, SourceUnavailableError
+from forecasting.models.lear import Lear
+from forecasting.models.naive import Naive
+from pipelines.store_lock import store_lock
+from tests.pipelines.faulty import AS_OF, Fault, FaultySource, run_night
+
+EVENING = "2022-06-14T18:30+02:00"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A fault and what must come of it.
+
+    fault: of the source. before: what happens in the folder first (an earlier night, damage). around: what holds while the
+    night runs. words: in the reasons of a published night, or in the message of a refused one.
+    """
+
+    name: str
+    status: str
+    words: str
+    fault: Fault | None = None
+    overrides: tuple[str, ...] = ()
+    as_of: str = AS_OF
+    before: Callable[[Path], None] = lambda _: None
+    around: Callable[[Path], Any] = field(default=lambda _: ExitStack())
+    case_changes: dict[str, Any] = field(default_factory=dict)
+    code: int | None = None
+
+
+def on(series: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Fault:
+    """``change`` applied to every answer about ``series``."""
+    return lambda name, _place, frame: change(frame) if name == series else frame
+
+
+def between(first: str, last: str, change: Callable[[pd.Series], pd.Series]) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """``change`` applied to the values delivered in ``[first, last)``."""
+
+    def spoil(frame: pd.DataFrame) -> pd.DataFrame:
+        inside = (frame.index >= pd.Timestamp(first, tz="UTC")) & (frame.index < pd.Timestamp(last, tz="UTC"))
+        return frame.assign(value=frame["value"].where(~inside, change(frame["value"])))
+
+    return spoil
+
+
+def without(first: str, last: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
+    """The rows delivered in ``[first, last)`` are absent."""
+    return lambda frame: frame[
+        (frame.index < pd.Timestamp(first, tz="UTC")) | (frame.index >= pd.Timestamp(last, tz="UTC"))
+    ]
+
+
+def nothing(series: str, _place: str, frame: pd.DataFrame) -> pd.DataFrame:
+    if series == "wind_forecast":
+        raise NoDataError("no data for COAST_1, wind_forecast")
+    return frame
+
+
+def down(series: str, _place: str, frame: pd.DataFrame) -> pd.DataFrame:
+    raise SourceUnavailableError(f"{series}: HTTP 503 for 300 s")
+
+
+def raising(error: Exception) -> Callable[..., Any]:
+    def fail(*_: Any, **__: Any) -> Any:
+        raise error
+
+    return fail
+
+
+def patched(owner: Any, name: str, value: Any) -> Callable[[Path], Any]:
+    return lambda _: mock.patch.object(owner, name, value)
+
+
+def both_models_fail(_: Path) -> ExitStack:
+    stack = ExitStack()
+    for model in (Naive, Lear):
+        stack.enter_context(mock.patch.object(model, "fit", raising(RuntimeError("the loss is not finite"))))
+    return stack
+
+
+def absurd(_: Path) -> Any:
+    honest = TrainedForecaster.predict
+
+    def predict(self: TrainedForecaster, samples: Any) -> Any:
+        said = honest(self, samples)
+        return replace(said, mean=said.mean + 1e7) if self.meta.model == "lear" else said
+
+    return mock.patch.object(TrainedForecaster, "predict", predict)
+
+
+def spoiled_schedule(**figures: float) -> Callable[[Path], Any]:
+    honest = dispatch.solve
+
+    def solve(*arguments: Any, **options: Any) -> Any:
+        schedule = honest(*arguments, **options)
+        return replace(schedule, gap=0.01, certificate=replace(schedule.certificate, **figures))
+
+    return patched(dispatch, "solve", solve)
+
+
+def full_disk(place: str, error: int = errno.ENOSPC) -> Callable[[Path], Any]:
+    honest = os.fsync
+
+    def fsync(handle: int) -> None:
+        if place in str(Path(f"/proc/self/fd/{handle}").readlink()):
+            raise OSError(error, os.strerror(error))
+        honest(handle)
+
+    return patched(os, "fsync", fsync)
+
+
+def earlier(as_of: str = "2022-06-13T11:30+02:00") -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        assert run_night(folder, name="earlier", as_of=as_of).code == 0
+
+    return run
+
+
+def cut(pattern: str) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        earlier()(folder)
+        for path in folder.glob(pattern):
+            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+    return run
+
+
+YESTERDAY, TODAY = ("2022-06-12T22:00", "2022-06-13T22:00"), ("2022-06-13T22:00", "2022-06-14T22:00")
+DELIVERY = ("2022-06-14T22:00", "2022-06-15T22:00")
+NOON = ("2022-06-13T10:00", "2022-06-13T12:00")
+
+
+def day_before(frame: pd.DataFrame) -> pd.DataFrame:
+    """The last whole day repeats the one before it."""
+    values = frame["value"].copy()
+    for first, last in (DELIVERY, TODAY):
+        inside = (values.index >= pd.Timestamp(first, tz="UTC")) & (values.index < pd.Timestamp(last, tz="UTC"))
+        if inside.sum() == 24:
+            values[inside] = values.shift(24)[inside]
+            break
+    return frame.assign(value=values.ffill())
+
+
+def flat(values: pd.Series) -> pd.Series:
+    return values * 0 + 900.0
+
+
+def late(frame: pd.DataFrame) -> pd.DataFrame:
+    """A load with a plain shape, whose last week comes an hour late."""
+    hours = frame.index.tz_convert("Europe/Copenhagen").hour.to_numpy()
+    noise = np.random.default_rng(len(frame)).normal(0, 5, len(frame))
+    plain = frame.assign(
+        value=1500 + 300 * np.sin((hours - 8) / 12 * np.pi) + 90 * np.sin((hours - 5) / 6 * np.pi) + noise
+    )
+    return between("2022-06-08T22:00", "2022-06-15T22:00", lambda values: values.shift(1).bfill())(plain)
+
+
+def repeated(frame: pd.DataFrame, add: float = 0.0) -> pd.DataFrame:
+    """The rows of one morning come a second time, with ``add`` on top of their values."""
+    again = frame[(frame.index >= pd.Timestamp(NOON[0], tz="UTC")) & (frame.index < pd.Timestamp(NOON[1], tz="UTC"))]
+    return pd.concat([frame, again.assign(value=again["value"] + add)])
+
+
+ROWS = [
+    # bad data
+    Row("price, two hours missing", "degraded", "short gap interpolated: 2 values", on("price", without(*NOON))),
+    Row("price, a day missing", "failed", "missing: 24 values from 2022-06-13 00:00", on("price", without(*YESTERDAY))),
+    Row(
+        "price, a day missing, accepted",
+        "degraded",
+        "missing: 24 values from 2022-06-13 00:00",
+        on("price", without(*YESTERDAY)),
+        ("quality.gap=accept",),
+    ),
+    Row("price, an old day missing", "ok", "", on("price", without("2022-05-10T22:00", "2022-05-11T22:00"))),
+    Row("price, not a number", "failed", "missing: 24 values", on("price", between(*YESTERDAY, lambda v: v * np.nan))),
+    Row("price, infinite", "failed", "infinite value", on("price", between(*NOON, lambda v: v * np.inf))),
+    Row(
+        "price in EUR per kWh",
+        "failed",
+        "not credible in EUR/MWh",
+        on("price", lambda f: f.assign(value=f["value"] / 1e5)),
+    ),
+    Row("price, a spike", "degraded", "spike: 2 values", on("price", between(*NOON, lambda v: v + 9e3))),
+    Row(
+        "price, a spike, refused",
+        "failed",
+        "spike: 2 values",
+        on("price", between(*NOON, lambda v: v + 9e3)),
+        ("quality.spike=refuse",),
+    ),
+    Row("price of the delivery day missing", "failed", "missing: 24", on("price", without(*DELIVERY)), as_of=EVENING),
+    Row(
+        "load forecast, a day missing",
+        "degraded",
+        "same hours of the previous week",
+        on("load_forecast", without(*DELIVERY)),
+    ),
+    Row("wind forecast, never published", "ok", "", nothing),
+    Row("load, negative", "failed", "negative measured total load", on("load", between(*NOON, lambda v: -v))),
+    Row(
+        "load, negative, repaired",
+        "degraded",
+        "treated as missing",
+        on("load", between(*NOON, lambda v: -v)),
+        ("quality.negative=repair",),
+    ),
+    Row("load in kW", "failed", "not credible in MW", on("load", lambda f: f.assign(value=f["value"] * 1e3))),
+    Row("load, a spike", "degraded", "spike: 2 values", on("load", between(*NOON, lambda v: v * 40))),
+    Row(
+        "load, a flat line",
+        "degraded",
+        "flat line",
+        on("load", between("2022-06-12T00:00", "2022-06-14T09:00", flat)),
+    ),
+    Row("load forecast, yesterday's again", "degraded", "served again", on("load_forecast", day_before)),
+    Row(
+        "load forecast, yesterday's again, refused",
+        "failed",
+        "quality.repeated_forecast=repair",
+        on("load_forecast", day_before),
+        ("quality.repeated_forecast=refuse",),
+    ),
+    Row(
+        "price, yesterday's again",
+        "degraded",
+        "the values of the day before again",
+        on("price", day_before),
+        as_of=EVENING,
+    ),
+    Row("load forecast an hour late", "degraded", "come 1 h late", on("load_forecast", late)),
+    Row("rows twice", "degraded", "repeated rows were dropped", on("price", repeated)),
+    Row(
+        "rows twice that disagree",
+        "failed",
+        "two different values for the same delivery time",
+        on("price", lambda f: repeated(f, 1.0)),
+    ),
+    Row("rows in disorder", "degraded", "rows out of order were sorted", on("price", lambda f: f.iloc[::-1])),
+    Row("times without a zone", "failed", "time", on("price", lambda f: f.tz_localize(None))),
+    # services
+    Row("service down, store empty", "failed", "the data service is down and the store has none of it", down),
+    Row("service down, store of yesterday", "degraded", "the data service did not answer", down, before=earlier()),
+    Row("service down, store too old", "failed", "behind what is due", down, before=earlier("2022-06-09T11:30+02:00")),
+    Row(
+        "service down in the evening", "failed", "the data service is down", down, as_of=EVENING, before=earlier(AS_OF)
+    ),
+    # models
+    Row(
+        "model cannot be trained",
+        "degraded",
+        "price forecast by lear, because naive failed: the loss is not finite",
+        around=patched(Naive, "fit", raising(RuntimeError("the loss is not finite"))),
+    ),
+    Row(
+        "model cannot be trained, older artefact",
+        "degraded",
+        "price forecast by its artefact of 2022-06-01 09:30 UTC",
+        before=earlier("2022-06-01T11:30+02:00"),
+        around=patched(Naive, "fit", raising(DataError("too little memory"))),
+    ),
+    Row(
+        "every model fails",
+        "failed",
+        "no forecast of price: naive failed: the loss is not finite",
+        around=both_models_fail,
+    ),
+    Row(
+        "absurd prediction",
+        "degraded",
+        "outside what the past makes credible",
+        overrides=("model=lear",),
+        around=absurd,
+    ),
+    Row("damaged artefact", "ok", "", before=cut("artefacts/**/*.pt")),
+    Row(
+        "history too short",
+        "failed",
+        "are needed, fetch more history",
+        overrides=("history.train_days=2",),
+    ),
+    Row("model that does not exist", "failed", "lier", overrides=("model.name=lier",), code=2),
+    # dispatch
+    Row("infeasible case", "failed", "no schedule meets all limits", case_changes={"import_max_mw": 0.35}),
+    Row(
+        "solver finds nothing in time",
+        "failed",
+        "no schedule found",
+        around=patched(dispatch, "solve", raising(SolverError("case two_lines: no schedule found (time_limit)"))),
+    ),
+    Row(
+        "solver stops with a gap of 1%",
+        "degraded",
+        "within 1% of the best possible",
+        around=spoiled_schedule(mip_gap=0.01),
+    ),
+    Row("solver stops with a gap of 5%", "failed", "the answer is not proven", around=spoiled_schedule(mip_gap=0.05)),
+    Row("a certificate that fails", "failed", "the answer is not proven", around=spoiled_schedule(balance_max=1.0)),
+    # the machine
+    Row("disk full, store", "failed", "No space left on device", around=full_disk("rows-")),
+    Row("disk full, artefact", "failed", "No space left on device", around=full_disk(".pt")),
+    Row("disk full, schedule", "failed", "No space left on device", around=full_disk("schedule.csv")),
+    Row("disk full, page", "failed", "No space left on device", around=full_disk("report.html")),
+    Row("disk broken, store", "failed", "Input/output error", around=full_disk("rows-", errno.EIO)),
+    Row(
+        "store file cut in half",
+        "failed",
+        "delete this file",
+        before=cut("store/*/series=price/**/rows.parquet"),
+    ),
+    Row(
+        "second instance",
+        "failed",
+        "is in use by process",
+        around=lambda folder: store_lock(folder / "store" / "synthetic"),
+    ),
+    Row("stopped by Ctrl-C", "failed", "stopped by Ctrl-C", on("load", raising(KeyboardInterrupt()))),  # type: ignore[arg-type]
+    Row("clock before the newest night", "ok", "", before=earlier("2022-06-18T18:30+02:00")),
+    Row("no fault at all", "ok", ""),
+]
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
+def test_every_fault_ends_as_stated(tmp_path: Path, row: Row) -> None:
+    row.before(tmp_path)
+    source = FaultySource(row.fault)
+    with row.around(tmp_path):
+        night = run_night(tmp_path, *row.overrides, source=source, as_of=row.as_of, case_changes=row.case_changes)
+    assert night.code == (row.code if row.code is not None else int(row.status == "failed")), night.said
+    assert night.summary["status"] == row.status
+    assert night.published == (row.status != "failed")
+    assert "Traceback" not in night.said
+    assert row.words in (night.said if row.status == "failed" else night.reasons)
+    if row.status == "failed":
+        assert night.said.startswith("nightly: ")
+        assert night.summary["reasons"]
+    else:
+        assert bool(night.reasons) == (row.status == "degraded")
+        assert all(reason in night.said for reason in night.summary["reasons"])
+    leftovers = [path for path in tmp_path.rglob(".*") if path.name != ".lock"]
+    assert not leftovers
+
+
+def test_every_fault_has_a_row_of_its_own() -> None:
+    assert len({row.name for row in ROWS}) == len(ROWS) >= 40
