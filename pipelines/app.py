@@ -180,7 +180,8 @@ def command(config_name: str, function: RunFunction) -> Callable[[], None]:
         return code
 
     def main() -> None:
-        logging.raiseExceptions = False  # a log file that a full disk refuses must not print over the message that says so
+        # a log file that a full disk refuses must not print over the message that says so
+        logging.raiseExceptions = False
         os.environ.setdefault("HYDRA_FULL_ERROR", "1")  # errors reach the handlers below, not Hydra's own printer
         try:
             app()

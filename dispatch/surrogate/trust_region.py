@@ -1,4 +1,5 @@
-"""Tariffs by Kriging of the answers: regions around the best known tariffs, a swarm on the model, true answers for its finds.
+"""Tariffs by Kriging of the answers: regions around the best known tariffs, a swarm on the model, true answers for
+its finds.
 
 Chen et al. 2024 (doi 10.3389/fenrg.2024.1450731), section 4.2, with what the paper leaves open settled here:
 
@@ -30,8 +31,10 @@ FloatArray = NDArray[np.float64]
 class RegionRule:
     """How regions move.
 
-    sample: first points, corners included, but not more than ten for each tariff of a block. nearest: samples that a local model is built on. radius, largest, smallest: of a
-    region, in units of the cube. grow, shrink: factors. improvement: relative gain that counts as a success. regions: how many
+    sample: first points, corners included, but not more than ten for each tariff of a block. nearest: samples that a
+    local model is built on. radius, largest, smallest: of a
+    region, in units of the cube. grow, shrink: factors. improvement: relative gain that counts as a success. regions:
+    how many
     in turn, each around the best sample away from those before. generations: of the swarm. refit: rounds between choices of
     length scales.
     """
