@@ -12,7 +12,9 @@ import platform
 import resource
 import statistics
 import time
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from multiprocessing import get_context
 
 import clarabel
 import highspy
@@ -90,18 +92,23 @@ def _scip(feeder: Feeder, situation: Situation, ours: Timing) -> str:
 
 
 def scale(repeats: int) -> None:
-    """Time and peak memory over feeders and steps, base situation with soft voltages."""
-    base = replace(situations()[0], min_voltage_pu=0.9)
+    """Time and peak memory over feeders and steps, base situation with soft voltages; a fresh process for each size."""
     print(f"{'buses':>6}{'steps':>7}{'wall s':>9}{'cpu s':>9}{'outside':>9}{'gap':>10}{'peak MB':>9}")
     for buses in (33, 69, 123, 500):
         for steps in (24, 96) if buses <= 123 else (24,):
-            found = timed(random_feeder(buses, 1), base, steps, repeats, SolverOptions(time_limit_s=300.0))
-            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as fresh:
+                found, peak = fresh.submit(_sized, buses, steps, repeats).result()
             print(
                 f"{buses:>6}{steps:>7}{found.wall_s:>9.2f}{found.cpu_s:>9.2f}{found.outside_share:>9.0%}"
                 f"{found.gap:>10.1e}{peak:>9.0f}",
                 flush=True,
             )
+
+
+def _sized(buses: int, steps: int, repeats: int) -> tuple[Timing, float]:
+    base = replace(situations()[0], min_voltage_pu=0.9)
+    found = timed(random_feeder(buses, 1), base, steps, repeats, SolverOptions(time_limit_s=300.0))
+    return found, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024.0
 
 
 def main() -> None:

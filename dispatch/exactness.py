@@ -117,7 +117,7 @@ def solve_exact(
     if options.cone_oracle == "clarabel":
         relaxed = solve_continuous(bounded, bounded.lower, bounded.upper, options.time_limit_s, options.threads)
         seconds["relax"] = time.perf_counter() - start - seconds["build"]
-    if relaxed is None or (relaxed.status == "optimal" and not _is_slack(at, relaxed.x)):
+    if relaxed is None or relaxed.status != "optimal" or not _is_slack(at, relaxed.x):
         engine = _solved(bounded, options, warm_cuts, deadline, relaxed)
         if engine.x is None or not _is_slack(at, engine.x):
             return _finish(compiled, block, engine, engine.x, seconds, start, engine.pool(), repaired=False)

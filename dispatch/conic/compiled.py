@@ -272,9 +272,16 @@ def _add_epigraph(cone: QuadraticEpigraph, columns: _Columns, rows: list[_Row], 
         if weight < 0:
             raise SolverError(f"quadratic epigraph {cone.name}: weight {weight} of {term.name} is negative, not convex")
         if weight > 0:
-            square = _add_square(f"{cone.name} [{k}]", {columns.of(term): 1.0}, columns, rows, builder)
-            row[square] = row.get(square, 0.0) + weight
+            scale = _unit_scale(term)
+            square = _add_square(f"{cone.name} [{k}]", {columns.of(term): scale}, columns, rows, builder)
+            row[square] = weight / scale**2
     rows.append(_Row(row, -math.inf, limit))
+
+
+def _unit_scale(variable: Any) -> float:
+    """Brings a small variable to size one, so that its square is no column of size 1e-6 in an interior-point method."""
+    farthest = max(abs(end) for end in _bounds(variable))
+    return 1.0 / farthest if 0.0 < farthest < 1.0 else 1.0
 
 
 def _assemble(

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dispatch.conic.compiled import compile_model
+from dispatch.conic.cones import QuadraticEpigraph
 from dispatch.conic.quadratic import square_factors
 from dispatch.conic.tangents import ConeRows, ConeSet, CutPool
 from dispatch.errors import SolverError
+from dispatch.solver import solve
 
 finite = st.floats(-20, 20)
 positive = st.floats(0.05, 20)
@@ -120,3 +124,18 @@ def test_a_form_that_is_not_convex_is_refused_with_its_eigenvalue() -> None:
 def test_separable_forms_stay_separable() -> None:
     factors = square_factors([(3, 3, 2.0), (7, 7, 5.0)], "form")
     assert sorted((weight, tuple(part)) for weight, part in factors) == [(2.0, (3,)), (5.0, (7,))]
+
+
+def test_steep_costs_of_small_loads_stay_well_scaled() -> None:
+    """A kilowatt at 1e5 per MW^2: what is squared is brought to size one, so that no column is of size 1e-6."""
+    m = pyo.ConcreteModel()
+    m.demand = pyo.Var(bounds=(1e-3, 2e-3))
+    m.cost = pyo.Var(bounds=(0, None))
+    m.total = pyo.Objective(expr=m.cost - 300 * m.demand)
+    cone = QuadraticEpigraph("small load", ((1e5, m.demand),), m.cost)
+    compiled = compile_model(m, [cone])
+    assert abs(compiled.cones.H).max() == pytest.approx(2 / 2e-3)
+    result = solve(m, [cone])
+    # Derivative 2e5 d - 300 = 0 at d = 1.5e-3: cost 0.225 - 0.45.
+    assert result.objective == pytest.approx(-0.225, abs=1e-6)
+    assert pyo.value(m.demand) == pytest.approx(1.5e-3, abs=1e-6)
