@@ -133,9 +133,5 @@ def publish_night(
         folder.text("plan.json", delivered.model_dump_json(indent=2) + "\n")
         folder.record("status.json", status)
         folder.text("status.prom", prometheus_text(night, status, schedule.objective))
-    verdict = "certified" if schedule.certificate.passed else "not certified"
-    outcome.headline = (
-        f"{night}\n{schedule.market} on {schedule.case}: profit {schedule.objective:,.2f} {schedule.currency}, {verdict}\n"
-        f"report: {run.folder.path / 'report.html'}"
-    )
+    outcome.headline = f"{night}\n{schedule}\nreport: {run.folder.path / 'report.html'}"
     return status
