@@ -31,6 +31,8 @@ UNIT_ENDINGS: dict[str, str] = {
 MARKET_NAMES: dict[str, str] = {
     "adno": "Active distribution network",
     "energy_clearing": "Electricity and heat clearing",
+    "soft_open_point": "Soft open point",
+    "microgrids": "Operator and microgrids",
 }
 
 SCORE_NAMES: dict[str, str] = {
