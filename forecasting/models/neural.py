@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from abc import abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -138,10 +138,10 @@ class NeuralForecaster(Forecaster):
         encoder, network = self._trained()
         if self._optimizer is None:
             self._optimizer = make_optimizer(network, self.training, self.training.warm_learning_rate)
-        encoded = encoder.encode(samples, with_target=True)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            batches = _recent_batches(encoded, samples, steps, self.training.batch_size)
+            drawn = _recent_rows(samples, steps, self.training.batch_size)
+            batches = (encoder.encode(samples.select(rows), with_target=True) for rows in drawn)
             plain_steps(network, self.loss, batches, self._optimizer, self.training.gradient_clip)
 
     def predict(self, samples: DayAheadSamples) -> Prediction:
@@ -252,12 +252,12 @@ def refuse_unknown_targets(samples: DayAheadSamples, purpose: str) -> None:
         )
 
 
-def _recent_batches(encoded: Batch, samples: DayAheadSamples, steps: int, batch_size: int) -> Iterator[Batch]:
+def _recent_rows(samples: DayAheadSamples, steps: int, batch_size: int) -> list[NDArray[np.intp]]:
+    """Rows of each warm-start batch: those of the newest day, the rest drawn with a preference for recent days."""
     age = (samples.day.max() - samples.day).astype(np.int64)
     half_life = max(1.0, float(age.max()) / 8)
     weight = torch.from_numpy(np.exp2(-age / half_life))
     newest = torch.from_numpy(np.flatnonzero(age == 0))[:batch_size]
     others = min(batch_size, len(samples)) - len(newest)
-    for _ in range(steps):
-        drawn = torch.multinomial(weight, others, replacement=True) if others else newest[:0]
-        yield encoded.rows(torch.cat([newest, drawn]))
+    drawn = (torch.multinomial(weight, others, replacement=True) if others else newest[:0] for _ in range(steps))
+    return [torch.cat([newest, rows]).numpy() for rows in drawn]
