@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, time
+from typing import Protocol
 
 import numpy as np
 import pandas as pd
@@ -16,7 +17,16 @@ from forecasting.names import unknown
 from forecasting.samples import DayAheadSamples
 from forecasting.series import series_spec
 from forecasting.slot_versions import SlotVersions, load_slot_versions
-from forecasting.store import Store
+
+
+class VersionedSeries(Protocol):
+    """Where samples read from: a :class:`forecasting.store.Store`, or anything that answers like one."""
+
+    def versions(
+        self, series: str, zone: str, start: pd.Timestamp, end: pd.Timestamp, as_of: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        """Every version known at ``as_of``: index ``delivery_utc``, columns ``value`` and ``available_at``."""
+
 
 #: The series that each target means.
 TARGET_SERIES = {"price": "price", "wind": "wind_power", "load": "load"}
@@ -105,7 +115,7 @@ def channel_plan(
 
 
 def build_samples(
-    store: Store,
+    store: VersionedSeries,
     plan: ChannelPlan,
     *,
     first_day: Day,
@@ -138,7 +148,7 @@ def build_samples(
 
 
 def live_sample(
-    store: Store,
+    store: VersionedSeries,
     plan: ChannelPlan,
     *,
     day: Day | date,
@@ -160,7 +170,7 @@ def _check_moment(as_of: pd.Timestamp) -> None:
 
 
 def _assemble(
-    store: Store,
+    store: VersionedSeries,
     plan: ChannelPlan,
     days: Days,
     issued: pd.DatetimeIndex,
