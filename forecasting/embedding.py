@@ -39,6 +39,14 @@ class EmbeddingQuality:
     embeddings: FloatArray = field(repr=False)
     source: tuple[str, ...] = field(repr=False)
 
+    def plane(self) -> tuple[FloatArray, float]:
+        """The embeddings on their first two principal components ``[n, 2]``, and the share of variance these hold."""
+        centred = self.embeddings - self.embeddings.mean(axis=0)
+        _, spread, axes = np.linalg.svd(centred, full_matrices=False)
+        axes[:2] *= np.sign(axes[:2].sum(axis=1, keepdims=True))  # the sign of an axis is free: fix it
+        total = float(np.square(spread).sum())
+        return centred @ axes[:2].T, float(np.square(spread[:2]).sum()) / total if total else 1.0
+
 
 class SourceEncoder:
     """CBHG encoder trained by the GE2E loss (Shi et al. 2023, section 3.2.3).
@@ -147,7 +155,7 @@ class SourceEncoder:
     def embed(self, samples: DayAheadSamples) -> tuple[FloatArray, tuple[str, ...]]:
         """Embeddings ``[n, size]`` of all complete, non-overlapping segments, and the source of each."""
         series = SourceSeries.of(samples, self.channels)
-        starts = series.segment_starts(self.segment_days)[:: self.segment_days]
+        starts = series.separate_starts(self.segment_days)
         if not len(starts):
             raise DataError(f"source encoder: no complete segment of {self.segment_days} days in the samples")
         everyone = np.arange(len(series.sources))

@@ -57,6 +57,14 @@ class SourceSeries:
         share = (total[:, length:] - total[:, :-length]) / length if known.shape[1] >= length else np.zeros((1, 0))
         return np.flatnonzero((share >= _KNOWN_SHARE).all(axis=0))
 
+    def separate_starts(self, length: int) -> NDArray[np.int64]:
+        """As many of :meth:`segment_starts` as follow each other without overlap, from the first one on."""
+        kept: list[int] = []
+        for start in self.segment_starts(length).tolist():
+            if not kept or start >= kept[-1] + length:
+                kept.append(start)
+        return np.asarray(kept, dtype=np.int64)
+
     def segments(self, sources: NDArray[np.int64], starts: NDArray[np.int64], length: int) -> Tensor:
         """``[source, start, length * S, 2 C]``: values with unknown ones at 0, and their mask."""
         days = starts[:, None] + np.arange(length)

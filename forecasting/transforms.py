@@ -140,20 +140,26 @@ def stft_features(series: Tensor, window: int = 16) -> Tensor:
     return torch.cat([frames.real, frames.imag], dim=-1)
 
 
-def lag_of_largest_correlation(x: Tensor, y: Tensor, max_lag: int) -> tuple[int, float]:
-    """Lag ``N`` in ``[-max_lag, max_lag]`` with the largest ``|Pearson(x_t, y_{t-N})|``, and that correlation.
+def correlation_by_lag(x: Tensor, y: Tensor, max_lag: int) -> dict[int, float]:
+    """``Pearson(x_t, y_{t-N})`` for each lag ``N`` in ``[-max_lag, max_lag]``; a lag with fewer than 3 pairs is left out.
 
-    Shi et al. 2023, Eqs 1 and 2, over the pairs in which both values are known. The paper prints Eq. 1 with ``|X|_2`` and
-    the deviation of Eq. 2 without ``1/n``; both cancel in the quotient, which is the ordinary Pearson coefficient.
+    Shi et al. 2023, Eqs 1 and 2 and Fig. 3, over the pairs in which both values are known. The paper prints Eq. 1 with
+    ``|X|_2`` and the deviation of Eq. 2 without ``1/n``; both cancel in the quotient, which is the ordinary coefficient.
     """
-    best = (0, 0.0)
-    for lag in sorted(range(-max_lag, max_lag + 1), key=abs):
+    found = {}
+    for lag in range(-max_lag, max_lag + 1):
         shifted = y[max(0, -lag) : len(y) - max(0, lag)].double()
         fixed = x[max(0, lag) : len(x) - max(0, -lag)].double()
         both = torch.isfinite(shifted) & torch.isfinite(fixed)
-        if both.sum() < 3:
-            continue
-        rho = float(torch.corrcoef(torch.stack([fixed[both], shifted[both]]))[0, 1])
+        if both.sum() >= 3:
+            found[lag] = float(torch.corrcoef(torch.stack([fixed[both], shifted[both]]))[0, 1])
+    return found
+
+
+def lag_of_largest_correlation(x: Tensor, y: Tensor, max_lag: int) -> tuple[int, float]:
+    """Lag ``N`` with the largest ``|Pearson|`` of :func:`correlation_by_lag`, the shortest of equals, and its value."""
+    best = (0, 0.0)
+    for lag, rho in sorted(correlation_by_lag(x, y, max_lag).items(), key=lambda pair: abs(pair[0])):
         if abs(rho) > abs(best[1]):
             best = (lag, rho)
     return best
