@@ -98,7 +98,7 @@ def load_case(case: str | Path, market: str | None = None) -> Case:
     >>> load_case("adno_ieee33").steps
     24
     """
-    from dispatch.markets import MARKETS, case_type
+    from dispatch.markets import available, case_type
 
     path = _find(case)
     try:
@@ -108,9 +108,10 @@ def load_case(case: str | Path, market: str | None = None) -> Case:
     if not isinstance(data, Mapping):
         raise CaseError(str(case), [f"{path} holds no keys; a case begins with 'market: adno'"])
     named = data.get("market", market)
-    if named not in MARKETS:
-        guess = nearest(str(named), MARKETS)
-        hint = f"did you mean '{guess}'?" if guess else f"known markets: {', '.join(MARKETS)}"
+    markets = available()
+    if named not in markets:
+        guess = nearest(str(named), markets)
+        hint = f"did you mean '{guess}'?" if guess else f"known markets: {', '.join(markets)}"
         raise CaseError(str(case), [f"market: no market is named {named!r}; {hint}"])
     if market is not None and named != market:
         raise CaseError(str(case), [f"market: the file is a case of {named!r}, but {market!r} was asked for"])

@@ -108,7 +108,9 @@ def _gaussian_copula(ranks: FloatArray, count: int, rng: np.random.Generator) ->
     scores = (scores - scores.mean(axis=0)) / np.maximum(scores.std(axis=0), 1e-9)
     covariance, _ = ledoit_wolf(scores, assume_centered=True)
     deviation = np.sqrt(np.diag(covariance))
-    correlation = covariance / np.outer(deviation, deviation)
+    varies = deviation > 0  # a step whose rank never changed moves alone
+    scale = np.where(varies, deviation, 1.0)
+    correlation = covariance / np.outer(scale, scale) + np.diag(~varies)
     drawn = rng.multivariate_normal(np.zeros(ranks.shape[1]), correlation, size=count, method="eigh")
     return np.asarray(np.clip(norm.cdf(drawn), 1e-9, 1.0 - 1e-9), dtype=np.float64)
 

@@ -1,9 +1,14 @@
-"""Forecasters by name. A model's file is imported when the model is asked for, not before."""
+"""Forecasters by name. A model's file is imported when the model is asked for, not before.
+
+A forecaster of your own joins by :func:`register`, or from an installed package by an entry point of the group
+``adno.forecasters`` (``my_model = "my_package.my_model:MyForecaster"``).
+"""
 
 from __future__ import annotations
 
 import importlib
 import inspect
+from importlib.metadata import entry_points
 from typing import Any
 
 from forecasting.errors import SettingError, UnknownNameError
@@ -14,6 +19,7 @@ _MODELS: dict[str, str] = {
     "conditional_transformer": "forecasting.models.conditional_transformer:ConditionalTransformer",
     "paper_transformer": "forecasting.models.paper_transformer:PaperTransformer",
     "feed_forward": "forecasting.models.feed_forward:FeedForwardForecaster",
+    "power_curve": "forecasting.models.power_curve:PowerCurve",
     "lstm": "forecasting.models.lstm:LSTMForecaster",
     "cnn": "forecasting.models.cnn:CNNForecaster",
     "seq2seq": "forecasting.models.seq2seq:Seq2SeqForecaster",
@@ -25,8 +31,8 @@ _MODELS: dict[str, str] = {
 
 
 def available() -> tuple[str, ...]:
-    """Names that :func:`create` knows."""
-    return tuple(_MODELS)
+    """Names that :func:`create` knows: the built-in ones, registered ones, and those of installed packages."""
+    return tuple(_all_models())
 
 
 def register(name: str, location: str) -> None:
@@ -43,9 +49,10 @@ def create(name: str, **settings: Any) -> Forecaster:
     >>> create("conditional_transformer", width=32, heads=2).name
     'conditional_transformer'
     """
-    if name not in _MODELS:
-        raise UnknownNameError(unknown("model", name, _MODELS))
-    module, _, class_name = _MODELS[name].partition(":")
+    models = _all_models()
+    if name not in models:
+        raise UnknownNameError(unknown("model", name, models))
+    module, _, class_name = models[name].partition(":")
     model_class = getattr(importlib.import_module(module), class_name)
     known = [p for p in inspect.signature(model_class).parameters if p not in ("args", "kwargs")]
     for key in settings:
@@ -57,6 +64,10 @@ def create(name: str, **settings: Any) -> Forecaster:
         raise SettingError(f"model {name} cannot be built with these settings: {error}") from error
     assert isinstance(model, Forecaster)
     return model
+
+
+def _all_models() -> dict[str, str]:
+    return {point.name: point.value for point in entry_points(group="adno.forecasters")} | _MODELS
 
 
 __all__ = ["QUANTILE_LEVELS", "FitReport", "Forecaster", "Prediction", "available", "create", "register"]

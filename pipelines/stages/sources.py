@@ -1,8 +1,13 @@
-"""Open the data source that the configuration names."""
+"""Open the data source that the configuration names.
+
+A source of your own joins from an installed package by an entry point of the group ``adno.sources``
+(``my_source = "my_package.my_source:MySource"``); the other keys of its group in ``conf/source`` are its arguments.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +39,22 @@ def open_source(settings: Mapping[str, Any]) -> Source:
         case "files":
             return _files(options)
         case other:
-            raise ConfigError(unknown("source.kind", str(other), KINDS))
+            return _installed(str(other), options)
+
+
+def _installed(kind: str, options: Mapping[str, Any]) -> Source:
+    points = {point.name: point for point in entry_points(group="adno.sources")}
+    if kind not in points:
+        raise ConfigError(unknown("source.kind", kind, (*KINDS, *points)))
+    try:
+        source = points[kind].load()(**options)
+    except TypeError as error:
+        raise ConfigError(
+            f"source {kind} ({points[kind].value}) cannot be opened with {dict(options)}: {error}"
+        ) from error
+    if not isinstance(source, Source):
+        raise ConfigError(f"source {kind}: {points[kind].value} lacks a method of forecasting.sources.base.Source")
+    return source
 
 
 def _files(options: Mapping[str, Any]) -> Source:
@@ -58,7 +78,8 @@ def default_zone(source: Source) -> str:
     if source.simulated:
         from forecasting.sources.synthetic import DEFAULT_ZONE
 
-        return DEFAULT_ZONE
+        if source.name == "synthetic":
+            return DEFAULT_ZONE
     zones = list(source.zones())
     if len(zones) == 1:
         return zones[0]
@@ -72,7 +93,8 @@ def moment(text: str | None, source: Source) -> pd.Timestamp:
     if source.simulated:
         from forecasting.sources.synthetic import DEFAULT_AS_OF
 
-        return DEFAULT_AS_OF.tz_convert("UTC")
+        if source.name == "synthetic":
+            return DEFAULT_AS_OF.tz_convert("UTC")
     return clock.now()
 
 

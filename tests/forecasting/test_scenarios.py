@@ -114,3 +114,12 @@ def test_what_cannot_be_sampled_is_refused() -> None:
         )
     with pytest.raises(DataError, match="same days"):
         ErrorRanks({"a": np.full((3, 2), 0.5), "b": np.full((4, 2), 0.5)})
+
+
+def test_a_step_whose_rank_never_changed_is_drawn_without_the_others() -> None:
+    ranks = np.random.default_rng(0).uniform(size=(60, 2))
+    ranks[:, 1] = 0.5
+    quantiles = {"price": NORMAL_QUANTILES[:2]}
+    paths = sample_paths(quantiles, QUANTILE_LEVELS, ErrorRanks({"price": ranks}), 200, seed=1)["price"]
+    assert np.isfinite(paths).all()
+    assert abs(np.corrcoef(paths.T)[0, 1]) < 0.2

@@ -1,0 +1,1 @@
+"""A market, a forecaster and a data source that join adno from outside."""
