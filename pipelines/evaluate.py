@@ -176,6 +176,7 @@ def _record(run: Run, case: AdnoCase, frame: pd.DataFrame, outcome: Outcome) -> 
     ):
         estimate = _ratio(frame["income"], cost, outcome)
         record |= {name: estimate.value, f"{name}_ci95": estimate.interval}
+    record["unit_price"] = _unit_price(frame, outcome)
     if not len(both):
         return {**record, "regret_mean": None, "penalty": {}, "regret_realisations": 0}
     regret = mean_estimate(both["regret"].to_numpy())
@@ -191,6 +192,19 @@ def _record(run: Run, case: AdnoCase, frame: pd.DataFrame, outcome: Outcome) -> 
         "efficiency_perfect": perfect.value,
         "efficiency_perfect_ci95": perfect.interval,
     }
+
+
+def _unit_price(frame: pd.DataFrame, outcome: Outcome) -> dict[str, Any]:
+    """The index as Eqs 24 and 25 count it, with the penalties of Eq. 26."""
+    income, cost = frame["unit_price_income"], frame["unit_price_cost"]
+    both = {
+        "efficiency": _ratio(income, cost, outcome),
+        "efficiency_without_subsidy": _ratio(income, cost - frame["subsidy_cost"], outcome),
+    }
+    found: dict[str, Any] = {name: estimate.value for name, estimate in both.items()}
+    penalty = {name: float(frame[f"unit_price_{name}"].mean()) for name in FACTORS}
+    intervals = {f"{name}_ci95": estimate.interval for name, estimate in both.items()}
+    return found | intervals | {"penalty": {**penalty, "total": sum(penalty.values())}}
 
 
 def _ratio(income: pd.Series, cost: pd.Series, outcome: Outcome) -> Estimate:

@@ -45,20 +45,6 @@ class Worth:
     penalty: Mapping[str, FloatArray]
 
 
-def settle_forecast(
-    planner: Planner,
-    forecast: Realisations,
-    truth: Realisations,
-    reference_load_mw: FloatArray,
-    plan: FirstStage | None = None,
-    program: RecourseProgram | None = None,
-) -> Settlement:
-    """The days as planned on ``forecast`` (one for all, or one each) and settled against ``truth [K, T]``."""
-    if plan is None:
-        plan = _plans(planner, forecast, reference_load_mw, len(truth))
-    return settle(planner.assets, plan, truth, program=program)
-
-
 def forecast_worth(
     planner: Planner,
     forecast: Realisations,
@@ -71,7 +57,7 @@ def forecast_worth(
 
     The regret is the profit of the plan on the truth less that of the plan on the forecast. It is split over the factors
     price, wind and load by Shapley value, over the eight plans made with each factor true or forecast (Shi et al. 2023,
-    Eq. 26 prices deviations by reason instead, which neither adds up nor counts every cost once).
+    Eq. 26 prices deviations by reason instead, which neither adds up nor counts every cost once; see ``unit_priced``).
 
     Parameters
     ----------
@@ -88,7 +74,8 @@ def forecast_worth(
 
     def cost(wrong: frozenset[str]) -> FloatArray:
         if wrong == frozenset(FACTORS):
-            known[wrong] = settle_forecast(planner, forecast, truth, reference_load_mw, plan, program)
+            made = plan or plans_on(planner, forecast, reference_load_mw, count)
+            known[wrong] = settle(planner.assets, made, truth, program=program)
         else:
             told = Realisations(
                 expected.price_per_mwh if "price" in wrong else truth.price_per_mwh,
@@ -103,9 +90,9 @@ def forecast_worth(
     return Worth(settled, best, best.profit - settled.profit, penalty)
 
 
-def _plans(planner: Planner, forecast: Realisations, reference: FloatArray, count: int) -> FirstStage:
-    """Plans on the forecast; days with the same forecast share one."""
-    if len(forecast) == 1 and len(reference) == 1:
-        return planner.plans(forecast, reference).take(0)
+def plans_on(planner: Planner, forecast: Realisations, reference_load_mw: FloatArray, count: int) -> FirstStage:
+    """Plans of ``count`` days on the forecast, one for all or one each; days with the same forecast share one."""
+    if len(forecast) == 1 and len(reference_load_mw) == 1:
+        return planner.plans(forecast, reference_load_mw).take(0)
     told = forecast.repeated(count)
-    return planner.plans(told, np.broadcast_to(reference, (count, told.steps)))
+    return planner.plans(told, np.broadcast_to(reference_load_mw, (count, told.steps)))

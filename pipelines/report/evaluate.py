@@ -21,6 +21,9 @@ DRAWN: dict[str, str] = {
     "efficiency": "Efficiency of a day",
 }
 
+UNIT_PRICED = ("efficiency", "efficiency_without_subsidy")
+UNIT_PRICE_TITLE = "Each deviation at a unit price, and the index with these penalties (Shi et al. 2023, Eqs 24 to 26)"
+
 
 def evaluate_page(
     summary: Mapping[str, Any],
@@ -85,16 +88,25 @@ def distribution_section(summary: Mapping[str, Any], realisations: pd.DataFrame,
 
 
 def penalty_section(summary: Mapping[str, Any], currency: str) -> Section | None:
-    """What each forecast error costs, by Shapley value; the items add up to the total."""
+    """What each forecast error costs, by Shapley value; the items add up to the total.
+
+    Beside it stand the penalties as the paper counts them, where ``summary`` holds ``unit_price``.
+    """
     penalty = {str(name): float(value) for name, value in (summary.get("penalty") or {}).items() if value is not None}
     if not penalty:
         return None
     parts = {name: value for name, value in penalty.items() if name != "total"}
     total = penalty.get("total", sum(parts.values()))
+    columns = ["Reason", f"Penalty, {currency}".rstrip(", ")]
     rows = [[plain(name), number(value)] for name, value in {**parts, "total": total}.items()]
-    table = Table("Mean penalty by reason", ("Reason", f"Penalty, {currency}".rstrip(", ")), rows, numeric=(1,))
+    tables = [Table("Mean penalty by reason", tuple(columns), rows, numeric=(1,))]
+    counted = summary.get("unit_price") or {}
+    if counted:
+        printed = [[plain(name), number(value)] for name, value in counted["penalty"].items()]
+        printed += [[plain(name), number(counted[name])] for name in UNIT_PRICED]
+        tables.append(Table(UNIT_PRICE_TITLE, ("Item", columns[1]), printed, numeric=(1,)))
     lead = f"Forecast errors cost {number(total)} {currency} on average.".replace(" .", ".")
-    return Section("Penalties", lead, [bars(parts, "Penalty by reason", f"penalty, {currency}".rstrip(", "))], [table])
+    return Section("Penalties", lead, [bars(parts, "Penalty by reason", f"penalty, {currency}".rstrip(", "))], tables)
 
 
 def comparison_section(comparison: pd.DataFrame, currency: str) -> Section:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dispatch.settlement.problem import FirstStage, FloatArray, Realisations, Settlement
-from dispatch.settlement.worth import FACTORS, Planner, forecast_worth, settle_forecast
+from dispatch.settlement.settle import settle
+from dispatch.settlement.unit_price import unit_priced
+from dispatch.settlement.worth import FACTORS, Planner, forecast_worth, plans_on
 from pipelines import __version__
 from pipelines.errors import ConfigError
 from pipelines.run_folder import write_atomically
@@ -23,14 +25,17 @@ from pipelines.run_folder import write_atomically
 #: Money and energy of a settled day, as columns of ``realisations.parquet``.
 SETTLED = tuple(item.name for item in fields(Settlement))
 
+#: Raised when the columns of a part file change.
+LAYOUT = 2
+
 
 @dataclass(frozen=True, eq=False)
 class Days:
     """What is settled.
 
     forecast: one day for all, or one for each; truth: ``K`` days; reference_load_mw ``[1, T]`` or ``[K, T]`` sizes the
-    customers' flexible demand. labels: columns that name each day, a row per day. plan: one plan for all days, if it is
-    made already. draws: days that are not settled, for plans on scenarios.
+    customers' flexible demand. labels: columns that name each day, a row per day. plan: one plan for all days or one
+    each, if it is made already. draws: days that are not settled, for plans on scenarios.
     """
 
     forecast: Realisations
@@ -48,7 +53,7 @@ class Days:
             self.truth.take(rows),
             self.reference_load_mw if len(self.reference_load_mw) == 1 else self.reference_load_mw[rows],
             self.labels.iloc[rows],
-            self.plan,
+            None if self.plan is None else self.plan.take(rows),
         )
 
 
@@ -109,10 +114,14 @@ def labelled(labels: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _settle_chunk(planner: Planner, days: Days, with_regret: int, path: Path | None) -> pd.DataFrame:
+    plan = days.plan
+    if plan is None:
+        plan = plans_on(planner, days.forecast, days.reference_load_mw, len(days.truth))
+    days = replace(days, plan=plan)
     both = days.part(slice(0, with_regret))
     tables = []
     if with_regret:
-        worth = forecast_worth(planner, both.forecast, both.truth, both.reference_load_mw, days.plan)
+        worth = forecast_worth(planner, both.forecast, both.truth, both.reference_load_mw, both.plan)
         table = columns_of(worth.settled)
         best = columns_of(worth.best)
         extra = {f"best_{name}": best[name] for name in ("profit", "income", "cost", "subsidy_cost")}
@@ -120,9 +129,13 @@ def _settle_chunk(planner: Planner, days: Days, with_regret: int, path: Path | N
         tables.append(table.assign(**extra, regret=worth.regret, **shares))
     if with_regret < len(days.truth):
         rest = days.part(slice(with_regret, len(days.truth)))
-        settled = settle_forecast(planner, rest.forecast, rest.truth, rest.reference_load_mw, days.plan)
-        tables.append(columns_of(settled))
-    frame = pd.concat(tables, ignore_index=True)
+        assert rest.plan is not None
+        tables.append(columns_of(settle(planner.assets, rest.plan, rest.truth)))
+    counted = unit_priced(planner.assets, plan, days.forecast, days.truth)
+    by_unit = {f"unit_price_{name}": counted.penalty[name] for name in FACTORS}
+    frame = pd.concat(tables, ignore_index=True).assign(
+        **by_unit, unit_price_income=counted.income, unit_price_cost=counted.cost()
+    )
     if path is not None:
         write_atomically(path, lambda target: frame.to_parquet(target, compression="zstd"))
     return frame
@@ -138,7 +151,7 @@ def columns_of(settled: Settlement) -> pd.DataFrame:
 
 def fingerprint(planner: Planner, days: Days, with_regret: int) -> str:
     """What a part depends on: code version, planner, forecasts, truths and how many days are planned anew."""
-    digest = hashlib.sha256(f"{__version__} {type(planner).__name__} {with_regret}".encode())
+    digest = hashlib.sha256(f"{__version__} {LAYOUT} {type(planner).__name__} {with_regret}".encode())
     skipped = {"solved", "_takers", "labels"}
     for value in _leaves({**vars(planner)}, skipped):
         digest.update(value)

@@ -76,6 +76,7 @@ def test_experiments_name_columns_and_claims_that_exist() -> None:
     columns = {"efficiency", "efficiency_perfect", "profit_mean", "profit_perfect_mean", "regret_mean", "penalty.wind"}
     columns |= {f"plan.{name}" for name in ("purchase_mwh", "gas_unit_hours", "flexible_mwh", "charge_mwh")}
     columns |= {f"stochastic.{name}" for name in ("vss", "worst_days_mean", "promised")}
+    columns |= {"efficiency_without_subsidy", "unit_price.efficiency"}
     names = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
     assert {"table6", "fig8", "fig9", "fig10", "fig11", "fig12", "nights", "stochastic"} <= names
     for name in names:

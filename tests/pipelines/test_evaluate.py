@@ -41,13 +41,17 @@ def test_summary_says_what_the_forecast_is_worth(default_run: Finished) -> None:
     parts = sum(record["penalty"][name] for name in ("price", "wind", "load"))
     assert parts == pytest.approx(record["penalty"]["total"], abs=1e-8)
     assert record["efficiency_perfect"] > record["efficiency"]
+    counted = record["unit_price"]
+    assert counted["efficiency_ci95"][0] < counted["efficiency"] < counted["efficiency_without_subsidy"]
+    parts = sum(counted["penalty"][name] for name in ("price", "wind", "load"))
+    assert parts == pytest.approx(counted["penalty"]["total"])
     assert record["realisations_per_second"] > 1
     assert "simulated data" in (default_run.folder / "report.html").read_text(encoding="utf-8")
 
 
 def test_money_of_every_realisation_adds_up(default_run: Finished) -> None:
     table = default_run.table("realisations.parquet")
-    costs = [name for name in table.columns if name.endswith("_cost") and not name.startswith("best_")]
+    costs = [name for name in table.columns if name.endswith("_cost") and not name.startswith(("best_", "unit_price_"))]
     np.testing.assert_allclose(table[costs].sum(axis=1), table["cost"], atol=1e-6)
     np.testing.assert_allclose(table["income"] - table["cost"], table["profit"], atol=1e-6)
     np.testing.assert_allclose(table["best_profit"] - table["profit"], table["regret"], atol=1e-9)
@@ -61,6 +65,9 @@ def test_errors_of_size_zero_cost_nothing(tmp_path: Path) -> None:
     record = evaluate(tmp_path, *none, "realisations.count=2").outcome.record
     assert record["regret_mean"] == pytest.approx(0.0, abs=1e-9)
     assert all(value == pytest.approx(0.0, abs=1e-9) for value in record["penalty"].values())
+    assert all(value == pytest.approx(0.0, abs=1e-9) for value in record["unit_price"]["penalty"].values())
+    # without errors both ways of counting know the same costs, but for wear, which the paper's storage has not
+    assert record["unit_price"]["efficiency"] == pytest.approx(record["efficiency"], rel=1e-3)
 
 
 def test_two_workers_give_the_same_rows_as_one(default_run: Finished, tmp_path: Path) -> None:
