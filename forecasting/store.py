@@ -20,7 +20,7 @@ from forecasting.errors import DataError, NoDataError, SettingError
 from forecasting.quality import Finding, Origin, tidy
 from forecasting.series import SeriesKind, series_spec
 from forecasting.store_files import FILE_NAME, SCHEMA, months_between, read_partition, write_partition
-from forecasting.store_merge import merge_versions
+from forecasting.store_merge import dated_as_seen, merge_versions
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,22 @@ class Store:
         self.root = Path(root)
 
     def write(
-        self, frame: pd.DataFrame, *, series: str | None = None, zone: str | None = None, source: str | None = None
+        self,
+        frame: pd.DataFrame,
+        *,
+        series: str | None = None,
+        zone: str | None = None,
+        source: str | None = None,
+        seen_at: pd.Timestamp | None = None,
     ) -> WriteReport:
         """Add the rows of ``frame`` (as a ``Source`` returns it; an ``origin`` column is optional).
 
         The same row again adds nothing. A later ``available_at`` with another value adds a version. Series, zone and
         source come from ``frame.attrs`` where they are not given.
+
+        ``seen_at`` is the instant at which a source that may revise its past was read: a value that differs from the newest
+        stored one is then a version known since ``seen_at``, whatever its ``available_at`` says. Without ``seen_at`` such a
+        value is a contradiction.
 
         Raises
         ------
@@ -83,6 +93,8 @@ class Store:
             return WriteReport(series, zone, missing=missing, findings=checked.findings)
         end = rows["delivery_utc"].iloc[-1] + pd.Timedelta(1, "ns")
         stored = self._rows(series, zone, rows["delivery_utc"].iloc[0], end)
+        if seen_at is not None:
+            rows = dated_as_seen(stored, rows, seen_at.tz_convert("UTC"))
         merged = merge_versions(stored, rows, f"{series} of {zone}")
         month = merged.rows["delivery_utc"].dt.tz_localize(None).to_numpy().astype("datetime64[M]")
         table = pa.Table.from_pandas(merged.rows, schema=SCHEMA, preserve_index=False, nthreads=1)

@@ -71,6 +71,23 @@ def merge_versions(stored: pd.DataFrame, incoming: pd.DataFrame, where: str) -> 
     return Merged(rows[list(SCHEMA.names)], rows["_new"].to_numpy(dtype=bool), counts)
 
 
+def dated_as_seen(stored: pd.DataFrame, incoming: pd.DataFrame, seen_at: pd.Timestamp) -> pd.DataFrame:
+    """``incoming`` rows with the instants at which they can have been known to this store.
+
+    A value that differs from the newest stored version of its delivery is a revision: whatever the publication rule says of
+    it, it is known here since ``seen_at``, so that reads as of an earlier moment give what they gave before. A value that
+    equals the newest version is that version again. A repair of what has been published is left out.
+    """
+    newest = stored.drop_duplicates("delivery_utc", keep="last").set_index("delivery_utc")
+    before = newest.reindex(incoming["delivery_utc"]).set_axis(incoming.index)
+    known = before["value"].notna()
+    same = known & np.isclose(incoming["value"], before["value"].fillna(np.inf), rtol=1e-12, atol=1e-9)
+    late = same & (before["available_at"] > incoming["available_at"])
+    dates = incoming["available_at"].mask(late, before["available_at"]).mask(known & ~same, seen_at)
+    useless = known & incoming["origin"].isin(_MENDED) & ~before["origin"].isin(_MENDED)
+    return incoming.assign(available_at=dates.astype(incoming["available_at"].dtype))[~useless]
+
+
 def _repeats_newest(stored: pd.DataFrame, rows: pd.DataFrame) -> NDArray[np.bool_]:
     """Rows whose value is that of the newest published version before them: storing them would change no read."""
     if stored.empty:

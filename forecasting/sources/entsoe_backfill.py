@@ -86,18 +86,9 @@ def _one_month(
         return Outcome.ALREADY_COMPLETE, 0, ""
     try:
         frame = source.read(series, zone, start, end, fetched_at=fetched_at)
-        if fetched_at is not None:
-            frame = _dated_as_revisions(frame, stored, fetched_at.tz_convert("UTC"))
-        written = store.write(frame)
+        written = store.write(frame, seen_at=fetched_at)
     except NoDataError as error:
         return Outcome.NO_DATA, 0, str(error)
     except DataError as error:
         return Outcome.REFUSED, 0, str(error)
     return Outcome.STORED, written.added + written.revised + written.replaced, "; ".join(frame.attrs["notes"])
-
-
-def _dated_as_revisions(frame: pd.DataFrame, stored: pd.DataFrame, fetched_at: pd.Timestamp) -> pd.DataFrame:
-    """Values that differ from the stored ones became known at ``fetched_at``, not when the first version did."""
-    before = stored["value"].reindex(frame.index)
-    revised = before.notna() & frame["value"].notna() & (before != frame["value"])
-    return frame.assign(available_at=frame["available_at"].mask(revised, fetched_at))

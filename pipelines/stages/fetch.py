@@ -46,7 +46,8 @@ class Fetched:
 
     records: input name to ``origin``, ``newest`` (delivery time) and ``note``; findings: what the quality rules did to
     this night's data, in words; missing: series that have nothing at all; outages: what the data service said for the
-    series that it did not deliver; simulated: names of series that nobody measured.
+    series that it did not deliver; simulated: names of series that nobody measured; revised: how many stored values the
+    source has changed since, by input name.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -54,6 +55,7 @@ class Fetched:
     missing: list[str] = field(default_factory=list)
     outages: list[str] = field(default_factory=list)
     simulated: set[str] = field(default_factory=set)
+    revised: dict[str, int] = field(default_factory=dict)
     rows: int = 0
 
 
@@ -67,6 +69,7 @@ def fetch(
     policy: QualityPolicy = DEFAULT_POLICY,
     told: Callable[[str], None] = lambda _: None,
     stale_hours: float = STALE_HOURS,
+    seen_at: pd.Timestamp | None = None,
 ) -> Fetched:
     """Bring every series of the night up to ``night.as_of``; nothing published later is stored.
 
@@ -74,7 +77,8 @@ def fetch(
     last ``lookback_days``; older holes stay missing and cost only their days of training. If the service is down, the
     store serves, as long as it lags at most ``stale_hours`` behind.
 
-    ``local`` names further series as ``(series, site or zone)``.
+    ``local`` names further series as ``(series, site or zone)``. ``seen_at`` is the present instant, for a source that may
+    revise what it published: a changed value is stored as known since then. Without it a changed value is refused.
 
     Raises
     ------
@@ -88,7 +92,7 @@ def fetch(
     for series, place in [*((name, night.zone) for name in ZONE_SERIES), *local]:
         told(f"{series} of {place}")
         label = series if place == night.zone else f"{series} {place}"
-        bringer = _Bringer(source, store, night, series, place, span, policy, result)
+        bringer = _Bringer(source, store, night, series, place, span, policy, result, seen_at)
         try:
             served = _bring_or_serve(bringer, stale_hours)
         except (NoDataError, UnknownNameError) as error:
@@ -97,7 +101,9 @@ def fetch(
             result.missing.append(label)
             result.records[label] = {"origin": str(InputOrigin.MISSING), "newest": None, "note": str(error)}
             continue
-        result.records[label] = _record(bringer.stored(), night, series)
+        result.records[label] = _record(bringer.stored(), night, series, bringer.revised)
+        if bringer.revised:
+            result.revised[label] = bringer.revised
         if served:
             result.records[label] |= {
                 "origin": str(InputOrigin.FALLBACK),
@@ -127,6 +133,8 @@ class _Bringer:
     span: _Span
     policy: QualityPolicy
     result: Fetched
+    seen_at: pd.Timestamp | None = None
+    revised: int = 0
 
     def bring(self) -> None:
         """Read, check and store what is new. Raises what the source or a rule raises."""
@@ -175,8 +183,13 @@ class _Bringer:
             policy=self.policy if last > self.span.recent else replace(self.policy, gap=Policy.ACCEPT),
         )
         written = self.store.write(
-            checked.frame, series=self.series, zone=self.place, source=frame.attrs.get("source", self.source.name)
+            checked.frame,
+            series=self.series,
+            zone=self.place,
+            source=frame.attrs.get("source", self.source.name),
+            seen_at=self.seen_at,
         )
+        self.revised += written.revised
         result, since = self.result, night.index[0] - LAST_DAYS
         result.rows += written.added + written.revised + written.replaced
         result.findings += [str(finding) for finding in checked.findings if finding.end >= since]
@@ -281,7 +294,7 @@ def _step_of(index: pd.DatetimeIndex, default: int) -> int:
     return int(values[np.argmax(counts)])
 
 
-def _record(rows: pd.DataFrame, night: Night, series: str) -> dict[str, Any]:
+def _record(rows: pd.DataFrame, night: Night, series: str, revised: int) -> dict[str, Any]:
     if rows.empty:
         return {"origin": str(InputOrigin.MISSING), "newest": None, "note": "nothing was known at the decision time"}
     forecast = series_spec(series).kind is SeriesKind.FORECAST
@@ -295,6 +308,8 @@ def _record(rows: pd.DataFrame, night: Night, series: str) -> dict[str, Any]:
         notes.append(f"{int(borrowed.sum())} values of the last days borrowed from the week before")
     if repaired.any():
         notes.append(f"{int(repaired.sum())} values of the last days interpolated")
+    if revised:
+        notes.append(f"{revised} values changed by the source since they were stored")
     return {"origin": str(origin), "newest": rows.index[-1], "note": "; ".join(notes)}
 
 

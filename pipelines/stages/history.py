@@ -67,6 +67,7 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
         history_days=needed,
         lookback_days=int(config["history"]["lookback_days"]),
         local=setting.area.series(),
+        seen_at=setting.seen_at,
     )
     told: dict[str, Told] = {}
     peak = 1.0

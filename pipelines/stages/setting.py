@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from forecasting.quality_policy import DEFAULT_POLICY, QualityPolicy, quality_policy
 from forecasting.sources.base import Source
 from forecasting.sources.entsoe import EntsoeSource
@@ -21,7 +23,7 @@ from pipelines.stages.sources import default_zone, moment, open_source
 
 @dataclass(frozen=True)
 class Setting:
-    """Where a night takes place."""
+    """Where a night takes place. ``seen_at``: the present instant, for a source that may revise what it published."""
 
     night: Night
     store: Store
@@ -29,6 +31,7 @@ class Setting:
     history: Mapping[str, int]
     policy: QualityPolicy = DEFAULT_POLICY
     stale_hours: float = fetch.STALE_HOURS
+    seen_at: pd.Timestamp | None = None
 
     @property
     def source(self) -> Source:
@@ -46,6 +49,7 @@ class Setting:
             local=self.area.series(),
             policy=self.policy,
             stale_hours=self.stale_hours,
+            seen_at=self.seen_at,
         )
 
 
@@ -55,8 +59,9 @@ def open_setting(config: Mapping[str, Any]) -> Setting:
     Raises ``ConfigError`` or ``UnknownNameError`` for what does not exist or cannot be.
     """
     source = open_source(config["source"])
-    if config["as_of"] is None and isinstance(source, EntsoeSource):
-        source = source.fetching_at(clock.now())  # what the service shows now is known now, whatever the rule says
+    seen_at = None if source.simulated else clock.now()
+    if config["as_of"] is None and seen_at is not None and isinstance(source, EntsoeSource):
+        source = source.fetching_at(seen_at)  # what the service shows now is known now, whatever the rule says
     zone = str(config["zone"] or default_zone(source))
     night = plan_night(
         zone,
@@ -74,6 +79,7 @@ def open_setting(config: Mapping[str, Any]) -> Setting:
         config["history"],
         quality_policy(**config.get("quality", {})),
         float(config.get("fallback", {}).get("stale_hours", fetch.STALE_HOURS)),
+        seen_at,
     )
 
 

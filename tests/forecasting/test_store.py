@@ -91,6 +91,47 @@ def test_contradiction_is_refused_with_dates_and_nothing_is_written(tmp_path: Pa
     assert rows_on_disk(store) == before
 
 
+def test_a_value_revised_in_the_past_is_known_since_it_was_seen(tmp_path: Path) -> None:
+    """A source that dates by rule gives a revised value the same ``available_at`` as the first one."""
+    store = Store(tmp_path)
+    store.write(frame([1.0, 2.0, 3.0]))
+    seen = KNOWN + pd.Timedelta(days=3)
+    report = store.write(frame([1.0, 2.5, 3.0]), seen_at=seen)
+    assert (report.added, report.revised, report.unchanged) == (0, 1, 2)
+    before = store.read("price", "DK_1", START, END, as_of=seen - pd.Timedelta(1, "ns"))
+    assert before["value"].tolist() == [1.0, 2.0, 3.0], "history is not rewritten"
+    assert store.read("price", "DK_1", START, END, as_of=seen)["value"].tolist() == [1.0, 2.5, 3.0]
+    bytes_then = rows_on_disk(store)
+    assert store.write(frame([1.0, 2.5, 3.0]), seen_at=seen + pd.Timedelta(days=1)).unchanged == 3
+    assert rows_on_disk(store) == bytes_then, "the revised value read again is the one that is known"
+    back = store.write(frame([1.0, 2.0, 3.0]), seen_at=seen + pd.Timedelta(days=2))
+    assert back.revised == 1
+    assert store.read("price", "DK_1", START, END)["value"].tolist() == [1.0, 2.0, 3.0]
+    assert len(store.versions("price", "DK_1", START, END)) == 5
+
+
+def test_a_value_that_arrives_after_its_repair_leaves_the_repair_to_earlier_reads(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(frame([1.0, 2.0], origin=["measured", "repaired"]))
+    seen = KNOWN + pd.Timedelta(days=1)
+    assert store.write(frame([1.0, 5.0]), seen_at=seen).revised == 1
+    assert store.read("price", "DK_1", START, END, as_of=KNOWN)["value"].tolist() == [1.0, 2.0]
+    assert store.read("price", "DK_1", START, END, as_of=seen)["origin"].tolist() == ["measured", "measured"]
+    again = store.write(frame([1.0, 7.0], origin=["measured", "repaired"]), seen_at=seen + pd.Timedelta(days=1))
+    assert (again.revised, again.replaced) == (0, 0), "a repair never takes the place of what was published"
+    assert store.read("price", "DK_1", START, END)["value"].tolist() == [1.0, 5.0]
+
+
+def test_a_clock_that_went_back_neither_loses_nor_hides_the_newest_version(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    store.write(frame([1.0]))
+    store.write(frame([2.0]), seen_at=KNOWN + pd.Timedelta(days=9))
+    store.write(frame([3.0]), seen_at=KNOWN + pd.Timedelta(days=4))
+    assert store.read("price", "DK_1", START, END, as_of=KNOWN + pd.Timedelta(days=4))["value"].tolist() == [3.0]
+    assert store.read("price", "DK_1", START, END)["value"].tolist() == [2.0]
+    assert store.read("price", "DK_1", START, END, as_of=KNOWN)["value"].tolist() == [1.0]
+
+
 def test_published_value_replaces_a_repair_but_not_the_other_way_round(tmp_path: Path) -> None:
     store = Store(tmp_path)
     store.write(frame([1.0, 2.0], origin=["measured", "repaired"]))
