@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +14,32 @@ from dispatch.case import Case
 from forecasting.forecast import Forecast
 from forecasting.store import Store
 from pipelines.app import Outcome, Run, command
+from pipelines.errors import FolderError, LockedError
 from pipelines.stages import plan, predict
 from pipelines.stages.fallback import ForecastDesk
 from pipelines.stages.fetch import Fetched
 from pipelines.stages.local import LocalArea
 from pipelines.stages.monitoring import Monitor, webhook_of
 from pipelines.stages.night import Mode, Night
-from pipelines.stages.publish import publish_night
+from pipelines.stages.publish import NIGHT_FILES, publish_night
 from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import Setting, open_setting, training_of
 from pipelines.store_lock import store_lock
 
 
 def run(run: Run) -> Outcome:
-    """One night, from the source to the page."""
+    """One night, from the source to the page. What an earlier night left in the run's folder is set aside."""
+    try:
+        return _watched_night(run)
+    except LockedError:
+        raise  # the files may be those of the night that holds the store
+    except BaseException:
+        with suppress(FolderError):  # the reason for the failure matters more than a folder that cannot be tidied
+            run.folder.set_aside(NIGHT_FILES)
+        raise
+
+
+def _watched_night(run: Run) -> Outcome:
     config = run.config
     setting = open_setting(config)
     case = plan.configured_case(config)  # a mistake in the case shows before the work begins
@@ -36,6 +49,7 @@ def run(run: Run) -> Outcome:
     run.phases.beat = monitor.beat
     with store_lock(setting.store.root):
         try:
+            run.folder.set_aside(NIGHT_FILES)
             outcome, status = _night(run, setting, case)
         except BaseException as error:
             monitor.failed(error, run.phases.seconds)

@@ -8,7 +8,7 @@ import math
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -93,6 +93,26 @@ class RunFolder:
             raise FolderError(f"cannot write {self.path}: {error.strerror or error}") from error
         finally:
             shutil.rmtree(hidden.path, ignore_errors=True)
+
+    def set_aside(self, names: Sequence[str]) -> None:
+        """Move what an earlier run left under ``names`` to the folder ``previous``, so that nobody takes it for this run's.
+
+        The summary goes first: from then on the earlier run is not complete. What ``previous`` held is replaced. A summary
+        alone vouches for nothing and is removed. Raises ``FolderError`` if the files cannot be moved.
+        """
+        summary, previous = self.path / "summary.json", self.path / "previous"
+        left = [self.path / name for name in names if (self.path / name).exists()]
+        try:
+            if not left:
+                summary.unlink(missing_ok=True)
+                return
+            previous.mkdir(exist_ok=True)
+            for path in [summary] * summary.exists() + left:
+                path.replace(previous / path.name)
+        except OSError as error:
+            raise FolderError(
+                f"cannot move the earlier run's files in {self.path}: {error.strerror or error}"
+            ) from error
 
     def frame(self, name: str, frame: pd.DataFrame) -> Path:
         """Write a table as Parquet or CSV, by the ending of ``name``."""

@@ -20,6 +20,19 @@ if TYPE_CHECKING:
     from pipelines.app import Outcome, Run
 
 
+#: Files of a published night beside ``summary.json``.
+NIGHT_FILES = (
+    "forecast.parquet",
+    "scenarios.parquet",
+    "schedule.parquet",
+    "schedule.csv",
+    "report.html",
+    "plan.json",
+    "status.json",
+    "status.prom",
+)
+
+
 def schedule_rows(schedule: Schedule) -> pd.DataFrame:
     """The schedule's long table with the time of each step."""
     table = schedule.table.copy()

@@ -14,6 +14,7 @@ import pytest
 
 from forecasting.errors import SourceUnavailableError
 from pipelines.errors import LockedError
+from pipelines.stages.publish import NIGHT_FILES
 from pipelines.store_lock import store_lock
 from tests.pipelines.faulty import FaultySource, run_night, stored_rows
 
@@ -153,3 +154,44 @@ def test_a_service_that_dies_between_series_leaves_a_store_that_the_next_run_com
 
     assert run_night(tmp_path, source=FaultySource(dies), name="first").code == 1
     assert run_night(tmp_path, name="second").summary["status"] == "ok"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "changes"),
+    [((), {"import_max_mw": 0.35}), (("model.name=lier",), {}), (("zone=NOWHERE",), {})],
+    ids=["no plan is possible", "unknown model", "wrong zone, found before the store is locked"],
+)
+def test_a_failed_night_in_the_folder_of_an_earlier_one_leaves_no_plan_there(
+    tmp_path: Path, overrides: tuple[str, ...], changes: dict[str, float]
+) -> None:
+    first = run_night(tmp_path, name="run")
+    plan = (tmp_path / "run" / "plan.json").read_bytes()
+    failed = run_night(tmp_path, *overrides, name="run", as_of="2022-06-15T11:30+02:00", case_changes=changes)
+    assert failed.code != 0
+    assert not failed.published
+    assert not {path.name for path in failed.folder.iterdir()} & set(NIGHT_FILES)
+    assert failed.summary["status"] == "failed"
+    assert (failed.folder / "previous" / "plan.json").read_bytes() == plan
+    again = run_night(tmp_path, name="run")
+    assert again.published
+    assert again.summary["dispatch"]["objective"] == first.summary["dispatch"]["objective"]
+
+
+def test_a_night_killed_before_it_publishes_leaves_no_earlier_plan_in_its_folder(tmp_path: Path) -> None:
+    run_night(tmp_path, name="run")
+    seen: list[set[str]] = []
+
+    def look(series: str, _place: str, frame: pd.DataFrame) -> pd.DataFrame:
+        seen.append({path.name for path in (tmp_path / "run").iterdir()} & {*NIGHT_FILES, "summary.json"})
+        return frame
+
+    run_night(tmp_path, name="run", source=FaultySource(look))
+    assert seen
+    assert not set.union(*seen), "from the first request on, nothing here looks like a plan of this night"
+
+
+def test_a_second_instance_leaves_the_files_of_the_first_alone(tmp_path: Path) -> None:
+    first = run_night(tmp_path, name="run")
+    with store_lock(tmp_path / "store" / "synthetic"):
+        assert run_night(tmp_path, name="run").code == 1
+    assert first.published
