@@ -11,7 +11,7 @@ import pandas as pd
 
 from forecasting.backtesting import BacktestJob, BacktestResult, backtest_many, run_job
 from pipelines.app import Outcome, Run, command
-from pipelines.benchmarks import BenchmarkTask, benchmark_tasks
+from pipelines.benchmarks import OWN_RUNS, BenchmarkTask, benchmark_tasks
 from pipelines.benchmarks.members import Member, combine, jobs_of, members_of
 from pipelines.benchmarks.scores import peer_rows, prediction_table, score_rows
 from pipelines.report.charts import Chart, lines
@@ -29,6 +29,9 @@ def run(run: Run) -> Outcome:
     from pipelines.report.benchmark import benchmark_page
 
     config = run.config
+    name = str(config["benchmark"]["name"])
+    if name in OWN_RUNS:
+        return OWN_RUNS[name](run)
     members = members_of(config)
     with run.phases.phase("read", "reading the benchmark"):
         tasks = benchmark_tasks(config["benchmark"])

@@ -23,18 +23,20 @@ def benchmark_page(
     *,
     published: Sequence[str] = (),
     charts: Sequence[Chart] = (),
+    sections: Sequence[Section] = (),
     links: Sequence[tuple[str, str]] = (),
 ) -> Page:
     """Scores by market or site.
 
-    rows: records with ``market`` or ``site``, ``model`` and the scores (``mae``, ``rmae``, ``smape``, ``rmse``, ``crps``,
-        ``coverage_90``, ``days``, ``refits``, ``train_seconds``, ``predict_seconds``).
+    rows: records with ``market``, ``site`` or ``task``, ``model`` and the scores (``mae``, ``rmae``, ``smape``, ``rmse``,
+        ``crps``, ``coverage_90``, ``days``, ``refits``, ``train_seconds``, ``predict_seconds``).
     published: models whose figures are the published ones; bars of all others are in the accent colour.
-    charts: further figures (a fan of one test day, scores by hour), put first.
+    charts: further figures (a fan of one test day, scores by hour), put first; sections: put before the scores.
     """
     table = pd.DataFrame(rows)
-    place = "market" if "market" in table.columns else "site"
-    sections = [Section("Examples", "", charts)] if charts else []
+    place = next((name for name in ("market", "site", "task") if name in table.columns), "site")
+    parts = [Section("Examples", "", charts)] if charts else []
+    parts += sections
     headlines = []
     for name, part in table.groupby(place, sort=False) if place in table.columns else []:
         ranked = part.sort_values("mae") if "mae" in part.columns else part
@@ -50,8 +52,8 @@ def benchmark_page(
             headlines.append(Headline(f"Best on {name}", number(float(best["mae"])), "MAE", plain(best["model"])))
         shown = ranked.drop(columns=[place]).dropna(axis=1, how="all")
         first = ["model", *(c for c in shown.columns if c != "model")]
-        sections.append(Section(str(name), lead, drawn, [frame_table(f"Scores on {name}", shown[first])]))
-    sections.append(provenance_section(summary, "UTC"))
+        parts.append(Section(str(name), lead, drawn, [frame_table(f"Scores on {name}", shown[first])]))
+    parts.append(provenance_section(summary, "UTC"))
     return Page(
         title=f"Benchmark {summary.get('benchmark', '')}".strip(),
         subtitle="Out-of-sample scores; lower is better, except for the coverage, which aims at 0.9.",
@@ -59,7 +61,7 @@ def benchmark_page(
         reasons=[str(reason) for reason in summary.get("reasons", ())],
         banners=[SIMULATED_BANNER] if summary.get("simulated") else [],
         headlines=headlines[:8],
-        sections=sections,
+        sections=parts,
         links=links,
     )
 
