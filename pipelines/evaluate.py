@@ -22,7 +22,7 @@ from pipelines.app import Outcome, Run, command
 from pipelines.errors import ConfigError
 from pipelines.stages import plan as planning
 from pipelines.stages.settle_days import Days, settle_days
-from pipelines.stages.stochastic import stochastic_plan, worth_of_scenarios
+from pipelines.stages.stochastic import plans_of_nights, stochastic_plan, worth_of_scenarios
 from pipelines.stages.what_if import at_levels
 
 #: Where realisations come from.
@@ -73,25 +73,31 @@ def _planned(run: Run, planner: Planner, days: Days) -> tuple[Days, dict[str, An
         return days, {}
     if settings["kind"] != "stochastic":
         raise ConfigError(f"plan.kind={settings['kind']} is unknown; use deterministic or stochastic")
-    if days.draws is None or not isinstance(planner, CopperPlatePlanner):
-        raise ConfigError(
-            "plan.kind=stochastic plans one day on draws and without a network; "
-            "use it with realisations.kind=synthetic or scenarios, and plan.network=false"
-        )
-    plan, record = stochastic_plan(planner, days.draws, settings["stochastic"], run.seed)
+    if not isinstance(planner, CopperPlatePlanner):
+        raise ConfigError("plan.kind=stochastic plans without a network; set plan.network=false")
+    if days.draws is not None:
+        plan, record = stochastic_plan(planner, days.draws, settings["stochastic"], run.seed)
+    else:
+        parts, parallel = _parts(run, "plans"), dict(run.config["parallel"])
+        plan, record = plans_of_nights(planner, days, settings["stochastic"], run.seed, parts=parts, parallel=parallel)
     return replace(days, plan=plan), record
 
 
 def _settled(run: Run, planner: Planner, days: Days, with_regret: int) -> tuple[pd.DataFrame, int]:
-    root = run.config["parts"]["root"]
     return settle_days(
         planner,
         days,
         chunk=int(run.config["realisations"]["chunk"]),
         with_regret=with_regret,
-        parts=None if root is None else Path(str(root)) / "evaluate",
+        parts=_parts(run, "evaluate"),
         parallel=dict(run.config["parallel"]),
     )
+
+
+def _parts(run: Run, kind: str) -> Path | None:
+    """Where finished work of one kind is kept."""
+    root = run.config["parts"]["root"]
+    return None if root is None else Path(str(root)) / kind
 
 
 def _on_feeder(case: AdnoCase, planner: Planner, days: Days, frame: pd.DataFrame) -> dict[str, Any]:
@@ -140,7 +146,7 @@ def _days(run: Run, case: AdnoCase) -> tuple[AdnoCase, Days, dict[str, Any]]:
     if kind == "history":
         from pipelines.stages.history import history_days
 
-        return case, history_days(case, setting, run.config, run.seed), origin
+        return case, history_days(case, setting, run.config, run.seed, draws), origin
     from pipelines.stages.night_scenarios import scenario_days
 
     case, days = scenario_days(case, setting, run.config, run.seed, draws)
@@ -220,7 +226,7 @@ def _plan_record(run: Run, case: AdnoCase, plan: FirstStage | None) -> dict[str,
     record: dict[str, Any] = {"what_if": dict(run.config["what_if"]), "network": bool(run.config["plan"]["network"])}
     if run.config.get("published"):
         record["published"] = run.config["published"]
-    if plan is None:
+    if plan is None or plan.count is not None:
         return record
     hours = case.step_hours
     return record | {
@@ -255,7 +261,7 @@ def _publish(run: Run, case: AdnoCase, outcome: Outcome, frame: pd.DataFrame, pl
     with run.phases.phase("report", "writing the files and the page"):
         run.folder.frame("realisations.parquet", frame)
         links = [("realisations.parquet", "realisations.parquet"), ("summary.json", "summary.json")]
-        if plan is not None:
+        if plan is not None and plan.count is None:
             run.folder.frame("plan.parquet", _plan_table(case, plan))
             links.append(("plan.parquet", "plan.parquet"))
         summary = {

@@ -84,16 +84,7 @@ class CopperPlatePlanner:
         reference_load_mw: rigid load ``[K, T]`` by which the customers' flexible demand is sized, where it is not that of
             the case.
         """
-        response = self.response
-        if reference_load_mw is not None:
-            ratio = np.divide(
-                reference_load_mw,
-                self.reference_load_mw,
-                out=np.ones(np.broadcast_shapes(reference_load_mw.shape, self.reference_load_mw.shape)),
-                where=self.reference_load_mw > 0,
-            )
-            if not np.allclose(ratio, 1.0, rtol=0.0, atol=1e-12):
-                response = response.of_days(ratio)
+        response = self.response if reference_load_mw is None else self.response_at(reference_load_mw)
         plans, proved = self._price_taker_plans(days, response)
         for k in np.flatnonzero(~proved):
             one = plan_on_scenarios(
@@ -109,6 +100,16 @@ class CopperPlatePlanner:
         self.solved["price_taker"] += int(proved.sum())
         self.solved["mixed_integer"] += int((~proved).sum())
         return plans
+
+    def response_at(self, reference_load_mw: FloatArray) -> Response:
+        """What customers do on days whose flexible demand is sized by a rigid load of ``reference_load_mw [K, T]``."""
+        ratio = np.divide(
+            reference_load_mw,
+            self.reference_load_mw,
+            out=np.ones(np.broadcast_shapes(reference_load_mw.shape, self.reference_load_mw.shape)),
+            where=self.reference_load_mw > 0,
+        )
+        return self.response if np.allclose(ratio, 1.0, rtol=0.0, atol=1e-12) else self.response.of_days(ratio)
 
     def _price_taker_plans(self, days: Realisations, response: Response) -> tuple[FirstStage, NDArray[np.bool_]]:
         assets, price, hours = self.assets, days.price_per_mwh, self.assets.step_hours

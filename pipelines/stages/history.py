@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import timedelta
 from functools import reduce
 from pathlib import Path
@@ -11,11 +11,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 import forecasting
 from dispatch.case_adno import AdnoCase
-from dispatch.settlement.problem import FloatArray, Realisations
 from forecasting.backtesting import backtest
 from forecasting.models.base import Forecaster
 from forecasting.recalibration import Recalibration
@@ -24,34 +22,22 @@ from forecasting.windows import build_samples
 from pipelines.errors import ConfigError
 from pipelines.stages import fetch, plan, predict
 from pipelines.stages.night import Mode, Night
+from pipelines.stages.past_scenarios import TRUTH_DELAY_DAYS, CaseScale, Told, nights_to_draw
 from pipelines.stages.predict import Target
-from pipelines.stages.realisations import farm_power
 from pipelines.stages.setting import Setting
 from pipelines.stages.settle_days import Days
 
 
-@dataclass(frozen=True, eq=False)
-class Told:
-    """Forecast and truth of one place on the test days ``[D]``, ``[D, S]`` each, in the unit of its series."""
-
-    day: NDArray[np.datetime64]
-    forecast: FloatArray
-    truth: FloatArray
-
-    def on(self, days: NDArray[np.datetime64]) -> Told:
-        """The same on some of its days."""
-        rows = np.isin(self.day, days)
-        return Told(self.day[rows], self.forecast[rows], self.truth[rows])
-
-
-def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], seed: int) -> Days:
+def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], seed: int, draws: int = 0) -> Days:
     """Every past night in ``[realisations.first, realisations.last]`` whose outcome is known.
 
     Each night is forecast from what was known at its decision time, by a forecaster that is trained anew every
     ``realisations.refit_days`` days on what was known then. Market days are taken in 24 (or 96) steps: the missing hour
-    of spring is filled, the doubled one of autumn averaged.
+    of spring is filled, the doubled one of autumn averaged. With ``draws``, every night also has that many joint scenarios
+    to plan on; the forecasts then begin ``history.valid_days`` nights earlier, to have errors that the first night knows.
     """
-    first, last = (pd.Timestamp(str(config["realisations"][key])) for key in ("first", "last"))
+    begin, last = (pd.Timestamp(str(config["realisations"][key])) for key in ("first", "last"))
+    first = begin - pd.Timedelta(days=int(config["history"]["valid_days"]) + TRUTH_DELAY_DAYS) if draws else begin
     night = _as_decided(setting, config)
     if pd.Timestamp(night.delivery_day) <= last:
         raise ConfigError(
@@ -72,6 +58,7 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
     told: dict[str, Told] = {}
     peak = 1.0
     targets = setting.area.targets(night, fetched.simulated)
+    wind = Target("wind", setting.area.sites, setting.area.capacity_mw)
     if night.mode is Mode.EVENING:
         told["price"] = _published(setting, night, config, first, last)
     for target in targets:
@@ -80,7 +67,13 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
             peak = float(np.nanmax(samples.select(samples.day < np.datetime64(first, "D")).y))
         for place, series in _told(target, samples, config, first, last, seed).items():
             told[setting.area.label(target, place)] = series
-    return _days(case, setting, config, told, peak)
+    scale = CaseScale(
+        case,
+        price=float(config["money"]["case_currency_per_eur"]) * float(config["what_if"]["spot"]),
+        load=plan.nominal_load_mw(case) / peak,
+        sites={setting.area.label(wind, site): setting.area.capacity_mw[site] for site in setting.area.sites},
+    )
+    return _days(scale, told, np.datetime64(begin, "D"), draws, int(config["history"]["valid_days"]), seed)
 
 
 def _as_decided(setting: Setting, config: Mapping[str, Any]) -> Night:
@@ -161,33 +154,30 @@ def _told(
     for place in target.places:
         at = (result.rows.zone == place) & np.isfinite(result.rows.y).all(axis=1)
         scale = target.scale(place)
-        truth = result.rows.y[at].astype(np.float64)
-        told[place] = Told(result.rows.day[at], result.prediction.mean[at] * scale, truth * scale)
+        truth, bounds = result.rows.y[at].astype(np.float64), target.bounds
+        told[place] = Told(
+            result.rows.day[at],
+            result.prediction.mean[at] * scale,
+            truth * scale,
+            result.prediction.quantiles[at] * scale,
+            result.prediction.levels,
+            (bounds[0] * scale, bounds[1] * scale),
+        )
     return told
 
 
 def _days(
-    case: AdnoCase,
-    setting: Setting,
-    config: Mapping[str, Any],
-    told: Mapping[str, Told],
-    peak: float,
+    scale: CaseScale, told: Mapping[str, Told], begin: np.datetime64, draws: int, rank_days: int, seed: int
 ) -> Days:
-    """Every day that all series share, on the case's scale."""
+    """Every day from ``begin`` on that all series share, on the case's scale."""
     days = reduce(np.intersect1d, [series.day for series in told.values()])
-    if not len(days):
+    chosen = days[days >= begin]
+    if not len(chosen):
         raise ConfigError("realisations.first and last: no day between them is known in every series")
-    told = {name: series.on(days) for name, series in told.items()}
-    factor = float(config["money"]["case_currency_per_eur"]) * float(config["what_if"]["spot"])
-    nominal = plan.nominal_load_mw(case)
-    shape = told["load"].truth.shape
-    sites = [(told[f"wind {site}"], setting.area.capacity_mw[site]) for site in setting.area.sites]
-    sides = {}
-    for side in ("forecast", "truth"):
-        sides[side] = Realisations(
-            price_per_mwh=getattr(told["price"], side) * factor,
-            wind_mw=farm_power(case, [(getattr(series, side), mw) for series, mw in sites], (shape[0], shape[1])),
-            load_mw=np.maximum(getattr(told["load"], side) / peak, 0.0) * nominal,
-        )
-    labels = pd.DataFrame({"realisation": np.arange(len(days)), "day": days.astype("datetime64[s]")})
-    return Days(sides["forecast"], sides["truth"], sides["forecast"].load_mw, labels)
+    shared = {name: series.on(days) for name, series in told.items()}
+    nights = nights_to_draw(scale, shared, chosen, rank_days, seed) if draws else ()
+    told = {name: series.on(chosen) for name, series in told.items()}
+    forecast = scale.realisations({name: series.forecast for name, series in told.items()})
+    truth = scale.realisations({name: series.truth for name, series in told.items()})
+    labels = pd.DataFrame({"realisation": np.arange(len(chosen)), "day": chosen.astype("datetime64[s]")})
+    return Days(forecast, truth, forecast.load_mw, labels, nights=nights)

@@ -14,7 +14,7 @@ from dispatch.settlement.from_schedule import case_forecast
 from dispatch.settlement.problem import Realisations
 from pipelines.errors import ConfigError
 from pipelines.stages import plan, predict
-from pipelines.stages.realisations import farm_power
+from pipelines.stages.case_scale import farm_power
 from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import Setting, training_of
 from pipelines.stages.settle_days import Days

@@ -1,4 +1,4 @@
-"""Days to settle that are drawn around the case's own day, and the wind of a case from the power of its sites."""
+"""Days to settle that are drawn around the case's own day."""
 
 from __future__ import annotations
 
@@ -11,12 +11,9 @@ import pandas as pd
 from dispatch.case_adno import AdnoCase
 from dispatch.settlement.error_model import ErrorModel
 from dispatch.settlement.from_schedule import case_forecast
-from dispatch.settlement.problem import FloatArray
 from pipelines.errors import ConfigError
+from pipelines.stages.past_scenarios import DRAWS_KEY
 from pipelines.stages.settle_days import Days, seeds, stacked
-
-#: Spawn key of the draws that plans are made on.
-DRAWS_KEY = 2**31
 
 
 def synthetic_days(case: AdnoCase, settings: Mapping[str, Any], seed: int, draws: int = 0) -> Days:
@@ -33,17 +30,6 @@ def synthetic_days(case: AdnoCase, settings: Mapping[str, Any], seed: int, draws
     ]
     truth = stacked(drawn)
     labels = pd.DataFrame({"realisation": np.arange(len(truth))})
-    own = np.random.SeedSequence(seed, spawn_key=(DRAWS_KEY,))  # no chunk of realisations has this key
+    own = np.random.SeedSequence(seed, spawn_key=(DRAWS_KEY,))
     more = model.sample(day, draws, own, wind_capacity_mw=capacity, step_hours=case.step_hours) if draws else None
     return Days(day, truth, day.load_mw, labels, draws=more)
-
-
-def farm_power(case: AdnoCase, sites: list[tuple[FloatArray, float]], shape: tuple[int, int]) -> FloatArray:
-    """Power of all farms of the case, MW, from its sites' power and capacity; farms take the sites in order."""
-    total = np.zeros(shape)
-    if not sites:
-        return total + case_forecast(case).wind_mw
-    for place, farm in enumerate(case.wind):
-        power, capacity = sites[place % len(sites)]
-        total += np.clip(power / capacity, 0.0, 1.0) * farm.capacity_mw
-    return total

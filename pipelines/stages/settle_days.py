@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from dispatch.settlement.worth import FACTORS, Planner, forecast_worth, plans_on
 from pipelines import __version__
 from pipelines.errors import ConfigError
 from pipelines.run_folder import write_atomically
+from pipelines.stages.past_scenarios import NightDraws
 
 #: Money and energy of a settled day, as columns of ``realisations.parquet``.
 SETTLED = tuple(item.name for item in fields(Settlement))
@@ -35,7 +36,8 @@ class Days:
 
     forecast: one day for all, or one for each; truth: ``K`` days; reference_load_mw ``[1, T]`` or ``[K, T]`` sizes the
     customers' flexible demand. labels: columns that name each day, a row per day. plan: one plan for all days or one
-    each, if it is made already. draws: days that are not settled, for plans on scenarios.
+    each, if it is made already. draws: days that are not settled, for one plan on scenarios; nights: what the scenarios of
+    each day are drawn from, for a plan on scenarios of each.
     """
 
     forecast: Realisations
@@ -44,6 +46,7 @@ class Days:
     labels: pd.DataFrame
     plan: FirstStage | None = None
     draws: Realisations | None = None
+    nights: Sequence[NightDraws] = ()
 
     def part(self, rows: slice) -> Days:
         """The days at ``rows``."""
@@ -73,7 +76,7 @@ def settle_days(
     """
     rows = [slice(start, min(start + chunk, len(days.truth))) for start in range(0, len(days.truth), chunk)]
     tasks = [(days.part(at), max(0, min(with_regret - at.start, at.stop - at.start))) for at in rows]
-    paths = [None if parts is None else parts / f"{fingerprint(planner, *task)}.parquet" for task in tasks]
+    paths = [None if parts is None else parts / f"{fingerprint(planner, *task, LAYOUT)}.parquet" for task in tasks]
     tables = {k: pd.read_parquet(path) for k, path in enumerate(paths) if path is not None and path.exists()}
     reused = sum(rows[k].stop - rows[k].start for k in tables)
     waiting = [k for k in range(len(tasks)) if k not in tables]
@@ -149,14 +152,13 @@ def columns_of(settled: Settlement) -> pd.DataFrame:
     return pd.DataFrame({"profit": settled.profit, "cost": cost, "efficiency": ratio, **items})
 
 
-def fingerprint(planner: Planner, days: Days, with_regret: int) -> str:
-    """What a part depends on: code version, planner, forecasts, truths and how many days are planned anew."""
-    digest = hashlib.sha256(f"{__version__} {LAYOUT} {type(planner).__name__} {with_regret}".encode())
+def fingerprint(planner: Planner, *inputs: Any) -> str:
+    """What a part file depends on: code version, planner and inputs (forecasts, truths, settings, counts)."""
+    digest = hashlib.sha256(f"{__version__} {type(planner).__name__}".encode())
     skipped = {"solved", "_takers", "labels"}
-    for value in _leaves({**vars(planner)}, skipped):
-        digest.update(value)
-    for value in _leaves(days, skipped):
-        digest.update(value)
+    for value in ({**vars(planner)}, *inputs):
+        for leaf in _leaves(value, skipped):
+            digest.update(leaf)
     return digest.hexdigest()[:24]
 
 
