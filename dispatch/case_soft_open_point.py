@@ -66,7 +66,8 @@ class SoftOpenPoint(CaseModel):
 
     Attributes
     ----------
-    buses: one converter each.
+    buses: one converter each. terminals_max: how many of the buses get one, chosen with the prices for the whole horizon (the
+        paper's feeder selection); None for all.
     power_mva: capacity of a converter. reactive_max_mvar: limit of its reactive power.
     loss_share: losses per MVA passed, ``P_loss >= loss_share * |S|``.
     """
@@ -75,6 +76,7 @@ class SoftOpenPoint(CaseModel):
     power_mva: Positive = 1.0
     reactive_max_mvar: NonNegative = 0.8
     loss_share: Share = 0.02
+    terminals_max: Annotated[int, Field(ge=2)] | None = None
 
 
 class PriceBand(CaseModel):
@@ -104,6 +106,7 @@ class Weights(CaseModel):
 class SoftOpenPointCase(Case):
     """A network operator that prices prosumers' trade and steers converters between the ends of its feeder.
 
+    pv_scale: factor on the PV of every prosumer, for studies of how much the feeder takes.
     spot_floor_per_mwh: lowest price that ``with_inputs`` takes over; at or below zero batteries could gain by charging and
     discharging at once, which the prosumers' conditions leave out.
     """
@@ -123,6 +126,7 @@ class SoftOpenPointCase(Case):
     prosumers: tuple[Prosumer, ...]
     prosumer_load_shape: Series | None = None
     pv_shape: Series | None = None
+    pv_scale: NonNegative = 1.0
     flexibility: Flexibility | None = Flexibility()
 
     def faults(self) -> list[str]:

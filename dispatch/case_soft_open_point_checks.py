@@ -72,7 +72,7 @@ def _prosumer_faults(case: SoftOpenPointCase, where: str, prosumer: Prosumer, fe
         yield f"{where}: pv_capacity_mw needs pv_shape; or give pv_mw"
     peaks = {
         "load": max(prosumer.load_mw or (prosumer.load_peak_mw,)),
-        "PV": max(prosumer.pv_mw or (prosumer.pv_capacity_mw,)),
+        "PV": case.pv_scale * max(prosumer.pv_mw or (prosumer.pv_capacity_mw,)),
     }
     nominal = float(feeder.load_mw.sum()) if feeder is not None else 0.0
     for what, peak in peaks.items():
@@ -95,6 +95,8 @@ def _converter_faults(case: SoftOpenPointCase, feeder: Feeder) -> Iterator[str]:
             yield f"soft_open_point.buses: bus {bus} does not exist; the feeder has buses {_span(feeder.bus_ids)}"
         if times > 1:
             yield f"soft_open_point.buses: bus {bus} is given {times} times"
+    if sop.terminals_max is not None and sop.terminals_max > len(sop.buses):
+        yield f"soft_open_point.terminals_max: {sop.terminals_max} converters, but only {len(sop.buses)} buses for them"
     nominal = float(feeder.load_mw.sum())
     if nominal > 0 and sop.power_mva > LARGEST_POWER_RATIO * nominal:
         yield f"soft_open_point.power_mva: {sop.power_mva:g} MVA is far above the feeder's load; was it given in kVA?"

@@ -26,7 +26,7 @@ from dispatch.conic.highs_driver import HighsModel
 from dispatch.conic.options import SolverOptions
 from dispatch.errors import InfeasibleError, SolverError
 from dispatch.markets.soft_open_point_inputs import OperatorInputs
-from dispatch.markets.soft_open_point_network import NetworkStep, NetworkValue, Scenario
+from dispatch.markets.soft_open_point_network import NetworkStep, NetworkValue, Scenario, network_points
 
 FloatArray = NDArray[np.float64]
 
@@ -36,6 +36,8 @@ ROOT_ROUNDS, FIXED_ROUNDS = 40, 12
 MILP_SHARE = 0.3
 #: Gaps of the first mixed-integer programs, whose exchanges are wanted for their cuts; a small gap asked for comes after these.
 EARLY_MILP_GAPS = (0.02, 3e-4)
+#: Time that the first bound and the first answer get even if none is left, so that there is something to return.
+LEAST_SECONDS = 20.0
 #: Relative cone violation and share of the gap asked for below which no cut is added.
 CONE_TOLERANCE, CUT_SHARE = 1e-6, 0.02
 
@@ -50,8 +52,11 @@ class Master:
     conditions: Conditions = field(default_factory=Conditions)
 
 
-def build_master(inputs: OperatorInputs, two_prices: bool) -> Master:
-    """Prices within band and average (Lou et al. 2025, Eqs. 18-19), prosumers' conditions (Eqs. 42-60), objective (Eq. 61)."""
+def build_master(inputs: OperatorInputs, two_prices: bool, converters: bool = True) -> Master:
+    """Prices within band and average (Lou et al. 2025, Eqs. 18-19), prosumers' conditions (Eqs. 42-60), objective (Eq. 61).
+
+    Where the buses of ``converters`` are chosen, ``terminal[m]`` is 1 if there is one at candidate ``m``.
+    """
     scale = max(float(inputs.price_high.max()), 1e-9)
     times = list(range(inputs.steps))
     low, high = (inputs.price_low / scale).tolist(), (inputs.price_high / scale).tolist()
@@ -68,6 +73,10 @@ def build_master(inputs: OperatorInputs, two_prices: bool) -> Master:
     model.prosumer = pyo.Block(list(range(len(inputs.prosumers))))
     for n, prosumer in enumerate(inputs.prosumers):
         declare_price_taker(model.prosumer[n], prosumer, tariffs, master.conditions)
+    chosen = converters and inputs.chooses_terminals
+    model.terminal = pyo.Var(range(len(inputs.sop.buses)) if inputs.sop and chosen else [], domain=pyo.Binary)
+    if inputs.sop is not None and chosen:
+        model.terminals = pyo.Constraint(expr=pyo.quicksum(model.terminal.values()) <= inputs.sop.terminals_max)
     model.network_cost = pyo.Var(times)
     bills = pyo.quicksum(model.prosumer[n].bill for n in model.prosumer)
     model.cost = pyo.Objective(
@@ -81,14 +90,16 @@ def build_master(inputs: OperatorInputs, two_prices: bool) -> Master:
 class BendersAnswer:
     """Best point found; its values are in the master's model.
 
-    value, bound: objective net of the uncontrolled cost, currency. exchange: ``[N, T]``, MW. network: of each step there.
-    rounds: (seconds, value, bound) after each mixed-integer program.
+    value, bound: objective net of the uncontrolled cost, currency. exchange: ``[N, T]``, MW. terminals: ``[M]``, 1 where a
+    converter is, empty if that is no choice. network: of each step there.
+    rounds: (seconds, value, bound) after the first answers and after each mixed-integer program.
     """
 
     status: str
     value: float
     bound: float
     exchange: FloatArray
+    terminals: FloatArray
     network: tuple[NetworkValue, ...]
     rounds: tuple[tuple[float, float, float], ...]
     seconds: dict[str, float]
@@ -109,11 +120,14 @@ class Benders:
         self.compiled: Compiled = compile_model(master.model, master.conditions.cones)
         self.highs = HighsModel(self.compiled, replace(options, heuristics=True))
         place, model = self.compiled.place, master.model
+        times = range(master.inputs.steps)
         self._exchange = np.array(
-            [[place[id(block.exchange_mw[t])] for t in range(master.inputs.steps)] for block in model.prosumer.values()]
+            [[place[id(block.exchange_mw[t])] for t in times] for block in model.prosumer.values()]
         )
+        self._terminals = np.array([place[id(variable)] for variable in model.terminal.values()], dtype=int)
+        sell = getattr(model, "sell_price", None)
+        self._prices = np.array([place[id(v)] for offered in (model.price, sell) if offered for v in offered.values()])
         self._theta = np.array([place[id(variable)] for variable in model.network_cost.values()])
-        self._bills = np.array([place[id(block.bill)] for block in model.prosumer.values()])
         self.value, self.bound = np.inf, -np.inf
         self.x: FloatArray | None = None
         self.network: tuple[NetworkValue, ...] = ()
@@ -143,9 +157,14 @@ class Benders:
         """
         compiled = self.compiled
         exchange = np.stack([prosumer.net_load for prosumer in self.master.inputs.prosumers])
-        first = tuple(step.value(exchange[:, t]) for t, step in enumerate(self.steps))
-        self._add_network_cuts(np.arange(len(first)), exchange, first)
-        self._linear_rounds(compiled.lower, compiled.upper, ROOT_ROUNDS)
+        sop = self.master.inputs.sop
+        share = (sop.terminals_max or 0) / len(sop.buses) if sop is not None else 0.0
+        points = network_points(exchange, np.full(len(self._terminals), share))
+        first = tuple(step.value(point) for step, point in zip(self.steps, points, strict=True))
+        self._add_network_cuts(np.arange(len(first)), points, first)
+        relaxed = self._linear_rounds(compiled.lower, compiled.upper, ROOT_ROUNDS)
+        self._first_answers(relaxed)
+        self.rounds.append((time.perf_counter() - self.started, self.value, self.bound))
         status, targets = "time_limit", [g for g in EARLY_MILP_GAPS if g > MILP_SHARE * self.options.gap]
         targets.append(MILP_SHARE * self.options.gap)
         while self._left > 0:
@@ -161,12 +180,7 @@ class Benders:
             if answer.x is None:
                 break
             cuts = self._cut(answer.x)
-            whole = np.round(answer.x)
-            self._linear_rounds(
-                np.where(compiled.integer, whole, compiled.lower),
-                np.where(compiled.integer, whole, compiled.upper),
-                FIXED_ROUNDS,
-            )
+            self._polish(answer.x)
             self.rounds.append((time.perf_counter() - self.started, self.value, self.bound))
             if self.gap <= self.options.gap:
                 status = "optimal"
@@ -179,30 +193,64 @@ class Benders:
             raise SolverError("no prices found before time ran out; allow more time")
         compiled.load(self.x)
         return BendersAnswer(
-            status, self.value, self.bound, self.x[self._exchange], self.network, tuple(self.rounds), self.seconds
+            status,
+            self.value,
+            self.bound,
+            self.x[self._exchange],
+            np.round(self.x[self._terminals]),
+            self.network,
+            tuple(self.rounds),
+            self.seconds,
         )
 
-    def _linear_rounds(self, lower: FloatArray, upper: FloatArray, most: int) -> None:
-        """Linear programs with cuts until none is missed; with all binaries fixed their points are answers to the game."""
+    def _first_answers(self, relaxed: FloatArray | None) -> None:
+        """Answers at held prices, the highest and those of the relaxation, so that a time limit always leaves one."""
+        compiled = self.compiled
+        highest = compiled.upper[self._prices]
+        for prices in (highest,) if relaxed is None else (highest, relaxed[self._prices]):
+            if self.x is not None and self._left <= 0:
+                break
+            lower, upper = compiled.lower.copy(), compiled.upper.copy()
+            lower[self._prices] = upper[self._prices] = np.clip(prices, lower[self._prices], upper[self._prices])
+            self.highs.set_bounds(lower, upper)
+            answer = self.highs.run(EARLY_MILP_GAPS[0], max(self._left, LEAST_SECONDS))
+            if answer.x is not None:
+                self._cut(answer.x)
+                self._polish(answer.x)
+
+    def _polish(self, x: FloatArray) -> None:
+        """The best answer with the binaries of ``x``."""
+        integer, whole = self.compiled.integer, np.round(x)
+        lower = np.where(integer, whole, self.compiled.lower)
+        self._linear_rounds(lower, np.where(integer, whole, self.compiled.upper), FIXED_ROUNDS)
+
+    def _linear_rounds(self, lower: FloatArray, upper: FloatArray, most: int) -> FloatArray | None:
+        """Linear programs with cuts until none is missed; with all binaries fixed their points are answers to the game.
+
+        Returns the last point.
+        """
         clock = time.perf_counter()
         self.highs.set_bounds(lower, upper)
-        fixed = bool((lower == upper)[self.compiled.integer].all())
-        for _ in range(most):
-            if self._left <= 0:
+        fixed, last = bool((lower == upper)[self.compiled.integer].all()), None
+        for place in range(most):
+            if place and self._left <= 0:
                 break
-            answer = self.highs.run(1e-6, self._left, relaxed=True)
+            answer = self.highs.run(1e-6, max(self._left, LEAST_SECONDS), relaxed=True)
             if answer.status != "optimal" or answer.x is None:
                 break
+            last = answer.x
             if not fixed:
                 self.bound = max(self.bound, answer.value)
             if not self._cut(answer.x, feasible=fixed):
                 break
         self.seconds["linear"] += time.perf_counter() - clock
+        return last
 
     def _cut(self, x: FloatArray, feasible: bool = True) -> int:
         """Cuts of networks and squares that ``x`` misses; keeps ``x`` if it is a better answer. Number of cuts."""
-        exchange = x[self._exchange]
-        values = tuple(step.value(exchange[:, t]) for t, step in enumerate(self.steps))
+        terminals = np.round(x[self._terminals]) if feasible else x[self._terminals]
+        points = network_points(x[self._exchange], terminals)
+        values = tuple(step.value(point) for step, point in zip(self.steps, points, strict=True))
         true = np.array([value.value for value in values])
         if feasible:
             self._accept(x, values, float(true.sum()))
@@ -211,20 +259,18 @@ class Benders:
         self.highs.add_cuts(*compiled.cones.tangents(compiled.cones.points_at(x, which), which))
         tolerance = CUT_SHARE * self.options.gap * max(1.0, abs(min(self.value, 1e12))) / len(true)
         missed = np.flatnonzero(true - scale * x[self._theta] > tolerance)
-        self._add_network_cuts(missed, exchange, values)
+        self._add_network_cuts(missed, points, values)
         return int(which.size + missed.size)
 
-    def _add_network_cuts(
-        self, steps: NDArray[np.int64], exchange: FloatArray, values: tuple[NetworkValue, ...]
-    ) -> None:
-        """``network_cost >= bound + slope (P - P0)`` in the given steps."""
+    def _add_network_cuts(self, steps: NDArray[np.int64], points: FloatArray, values: tuple[NetworkValue, ...]) -> None:
+        """``network_cost >= bound + slope (P - P0)`` in the given steps, with ``P`` the exchanges and the terminals."""
         scale, rows, cols, data, limits = self.master.scale, [], [], [], []
         for row, t in enumerate(steps.tolist()):
             value = values[t]
             rows += [row] * (len(value.slope) + 1)
-            cols += [*self._exchange[:, t].tolist(), int(self._theta[t])]
+            cols += [*self._exchange[:, t].tolist(), *self._terminals.tolist(), int(self._theta[t])]
             data += [*(value.slope / scale).tolist(), -1.0]
-            limits.append((float(value.slope @ exchange[:, t]) - value.bound) / scale)
+            limits.append((float(value.slope @ points[t]) - value.bound) / scale)
         matrix = csr_array((data, (rows, cols)), shape=(len(limits), self.compiled.size))
         self.highs.add_cuts(matrix, np.array(limits))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp, plan_violations
 from dispatch.certificate import TOLERANCES, Certificate
 from dispatch.certify import largest, replay_ac
-from dispatch.markets.soft_open_point_network import NetworkStep, NetworkValue
+from dispatch.markets.soft_open_point_network import NetworkStep, NetworkValue, network_values
 from dispatch.markets.soft_open_point_solution import SoftOpenPointSolution
 
 FloatArray = NDArray[np.float64]
@@ -21,10 +21,10 @@ TILT = 1e-4
 
 def certify_soft_open_point(
     solution: SoftOpenPointSolution,
-    linearised: float,
+    linearised: float | None,
     gap: float,
     largest_gap: float,
-    dual_bound_ratio: float,
+    dual_bound_ratio: float | None,
     steps: list[NetworkStep],
     values: tuple[NetworkValue, ...],
 ) -> Certificate:
@@ -32,7 +32,8 @@ def certify_soft_open_point(
 
     Parameters
     ----------
-    linearised: the objective with prosumers' bills as the conditions give them, without price times exchange.
+    linearised: the objective with prosumers' bills as the conditions give them, without price times exchange; None, like
+        dual_bound_ratio, where prices were posted and no conditions were needed.
     gap, largest_gap: relative to the objective net of the feeder's own load, as proved and as allowed.
     """
     buy, sell, prosumers = solution.buy, solution.sell, solution.inputs.prosumers
@@ -56,7 +57,9 @@ def certify_soft_open_point(
         balance_max=largest(*violations(solution)),
         best_response_gap=max(0.0, *gains),
         duality_gap=max(gaps),
-        objective_identity=abs(solution.objective - linearised) / max(1.0, abs(solution.objective)),
+        objective_identity=None
+        if linearised is None
+        else abs(solution.objective - linearised) / max(1.0, abs(solution.objective)),
         cone_gap=max(line_gap(solution), converter_gap(solution)),
         dual_bound_ratio=dual_bound_ratio,
         mip_gap=gap,
@@ -91,14 +94,14 @@ def tie_width(solution: SoftOpenPointSolution, steps: list[NetworkStep], values:
     towards what costs the operator most at the margin; the network is then valued again.
     """
     inputs = solution.inputs
-    slope = np.stack([value.slope for value in values]).T / inputs.step_hours
+    slope = np.stack([value.slope for value in values]).T[: len(inputs.prosumers)] / inputs.step_hours
     harm = slope - inputs.weights.cost * np.where(solution.exchange > 0, solution.buy, solution.sell)
     tilt = TILT * float(inputs.price_high.max()) / max(float(np.abs(harm).max()), 1e-9)
     plans: list[PriceTakerPlan] = []
     for n, prosumer in enumerate(inputs.prosumers):
         plans.append(PriceTakerQp(prosumer).respond(solution.buy - tilt * harm[n], solution.sell - tilt * harm[n]))
     exchange = np.stack([plan.exchange for plan in plans])
-    network = sum(step.value(exchange[:, t]).value for t, step in enumerate(steps))
+    network = sum(value.value for value in network_values(steps, exchange, solution.terminals))
     bills = sum(plan.bill(solution.buy, solution.sell, inputs.step_hours) for plan in plans)
     return max(network - inputs.weights.cost * bills - solution.objective, 0.0)
 
@@ -129,6 +132,9 @@ def violations(solution: SoftOpenPointSolution) -> Iterator[FloatArray]:
     drop = drop - (feeder.r_pu**2 + feeder.x_pu**2) * net.current_sq
     yield np.abs(u[:, end] - u[:, start] + drop)
     if inputs.sop is not None and net.converter_mw.size:
+        here = solution.terminals[:, None] if solution.terminals.size else 1.0
         yield np.abs(net.converter_mw.sum(axis=0) + net.converter_loss_mw.sum(axis=0))
-        yield np.hypot(net.converter_mw, net.converter_mvar) - inputs.sop.power_mva
-        yield np.abs(net.converter_mvar) - inputs.sop.reactive_max_mvar
+        yield np.hypot(net.converter_mw, net.converter_mvar) - inputs.sop.power_mva * here
+        yield np.abs(net.converter_mvar) - inputs.sop.reactive_max_mvar * here
+        if inputs.sop.terminals_max is not None:
+            yield np.array([solution.terminals.sum() - inputs.sop.terminals_max])

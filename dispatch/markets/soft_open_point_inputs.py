@@ -47,6 +47,11 @@ class OperatorInputs:
         return len(self.hv_buy)
 
     @property
+    def chooses_terminals(self) -> bool:
+        """True if only some of the soft open point's buses get a converter."""
+        return self.sop is not None and self.sop.terminals_max is not None
+
+    @property
     def uncontrolled_cost(self) -> float:
         """Weighted purchase of the feeder's own load, currency: the part of the objective that no decision can change."""
         return float(self.weights.cost * (self.hv_buy * self.feeder_mw.sum(axis=1)).sum() * self.step_hours)
@@ -94,7 +99,7 @@ def prosumer_series(case: SoftOpenPointCase, prosumer: Prosumer) -> tuple[FloatA
     pv = prosumer.pv_mw
     if pv is None:
         pv = tuple(prosumer.pv_capacity_mw * share for share in case.pv_shape or (0.0,) * case.steps)
-    return np.asarray(load, dtype=float), np.asarray(pv, dtype=float)
+    return np.asarray(load, dtype=float), case.pv_scale * np.asarray(pv, dtype=float)
 
 
 def _price_taker(case: SoftOpenPointCase, prosumer: Prosumer) -> PriceTaker:

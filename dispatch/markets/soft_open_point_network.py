@@ -44,6 +44,8 @@ class Scenario:
 def network_model(inputs: OperatorInputs, step: int, scenario: Scenario) -> tuple[Any, list[Cone]]:
     """The Pyomo model of one step: ``prosumer_mw[n]`` are the exchanges, the objective is weighted money over the step.
 
+    Where the buses of converters are chosen, ``terminal[m]`` is the share of converter ``m`` that is there.
+
     Upper voltages are those of the lossless flows and lower ones those of the true flows, so that losses can never pay: the
     deviation of a bus is at least ``w - u_ref`` and at least ``u_ref - u`` with ``u <= w``. The paper's own form, a deviation of
     ``u`` alone, lets the relaxation burn megawatts where PV lifts the voltage.
@@ -54,8 +56,9 @@ def network_model(inputs: OperatorInputs, step: int, scenario: Scenario) -> tupl
     model.prosumer_mw = pyo.Var(count)
     cones: list[Cone] = []
     sop = inputs.sop if scenario.converters else None
+    model.terminal = pyo.Var(range(len(sop.buses)) if sop is not None and inputs.chooses_terminals else [])
     if sop is not None:
-        cones += declare_soft_open_point(model, sop, steps)
+        cones += declare_soft_open_point(model, sop, steps, model.terminal if inputs.chooses_terminals else None)
     at_bus: dict[int, Any] = {}
     reactive: dict[int, Any] = {}
     for place, bus in enumerate(feeder.bus_ids):
@@ -105,7 +108,8 @@ def network_model(inputs: OperatorInputs, step: int, scenario: Scenario) -> tupl
 
 @dataclass(frozen=True, eq=False)
 class NetworkValue:
-    """Value of one step at given exchanges, currency: ``value`` attained, ``bound`` proven, slope ``[N]``, point ``x``."""
+    """Value of one step at a given point, currency: ``value`` attained, ``bound`` proven, ``slope`` by entry of the point;
+    ``x`` is the network's state there."""
 
     value: float
     bound: float
@@ -114,15 +118,16 @@ class NetworkValue:
 
 
 class NetworkStep:
-    """One step's cone program in Clarabel; only the exchanges change between calls."""
+    """One step's cone program in Clarabel; only its point, exchanges and then terminals, changes between calls."""
 
     def __init__(self, inputs: OperatorInputs, step: int, scenario: Scenario) -> None:
         self.step = step
         self.model, cones = network_model(inputs, step, scenario)
         self.compiled = compiled = compile_model(self.model, cones)
-        self._count = len(inputs.buses)
+        given = [*self.model.prosumer_mw.values(), *self.model.terminal.values()]
+        self._count = len(given)
         self._scale = max(float(inputs.hv_buy.max()) * inputs.step_hours, 1e-9)
-        columns = np.array([compiled.place[id(self.model.prosumer_mw[n])] for n in range(self._count)])
+        columns = np.array([compiled.place[id(variable)] for variable in given])
         A, self._limits, kinds = _rows(compiled, columns)
         settings = clarabel.DefaultSettings()
         settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
@@ -132,8 +137,8 @@ class NetworkStep:
             quad, compiled.cost / self._scale, csc_matrix(A), self._limits, kinds, settings
         )
 
-    def value(self, exchange_mw: FloatArray) -> NetworkValue:
-        """Cost of the step at exchanges ``[N]``, MW.
+    def value(self, point: FloatArray) -> NetworkValue:
+        """Cost of the step at exchanges ``[N]``, MW, followed by the terminals ``[M]`` where they are chosen.
 
         Raises
         ------
@@ -141,11 +146,11 @@ class NetworkStep:
             If no state of the network carries them.
         """
         limits = self._limits.copy()
-        limits[: self._count] = exchange_mw
+        limits[: self._count] = point
         self._solver.update(b=limits)
         answer = self._solver.solve()
         if str(answer.status) not in ("Solved", "AlmostSolved"):
-            raise SolverError(f"step {self.step}: the network cannot carry exchanges {exchange_mw} ({answer.status})")
+            raise SolverError(f"step {self.step}: the network cannot carry exchanges {point} ({answer.status})")
         scale, offset = self._scale, self.compiled.offset
         return NetworkValue(
             value=float(answer.obj_val) * scale + offset,
@@ -153,6 +158,16 @@ class NetworkStep:
             slope=-np.asarray(answer.z[: self._count]) * scale,
             x=np.asarray(answer.x),
         )
+
+
+def network_points(exchange: FloatArray, terminals: FloatArray) -> FloatArray:
+    """What each step's network is asked for, ``[T, N + M]``, from exchanges ``[N, T]`` and terminals ``[M]`` (or none)."""
+    return np.hstack([exchange.T, np.tile(terminals, (exchange.shape[1], 1))])
+
+
+def network_values(steps: list[NetworkStep], exchange: FloatArray, terminals: FloatArray) -> tuple[NetworkValue, ...]:
+    """Value of every step; see :func:`network_points`."""
+    return tuple(step.value(point) for step, point in zip(steps, network_points(exchange, terminals), strict=True))
 
 
 def _rows(compiled: Compiled, fixed: NDArray[np.int64]) -> tuple[csr_array, FloatArray, list[Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp
+from dispatch.assets.price_taker_response import PriceTakerPlan
 from dispatch.case_soft_open_point import SoftOpenPointCase
 from dispatch.markets.soft_open_point_inputs import OperatorInputs
 from dispatch.markets.soft_open_point_network import NetworkPlan, Scenario
@@ -22,7 +22,10 @@ VOLTAGE_TOLERANCE_PU = 1e-5
 
 @dataclass(frozen=True, eq=False)
 class SoftOpenPointSolution:
-    """``buy``, ``sell``: prices offered, ``[T]``, currency/MWh (the same series under a single price)."""
+    """``buy``, ``sell``: prices offered, ``[T]``, currency/MWh (the same series under a single price).
+
+    terminals: ``[M]``, 1 where a converter is, if that was a choice; else empty.
+    """
 
     case: SoftOpenPointCase
     inputs: OperatorInputs
@@ -30,6 +33,7 @@ class SoftOpenPointSolution:
     buy: FloatArray
     sell: FloatArray
     plans: tuple[PriceTakerPlan, ...]
+    terminals: FloatArray
     network: NetworkPlan
 
     @property
@@ -41,6 +45,15 @@ class SoftOpenPointSolution:
     def bills(self) -> FloatArray:
         """What each prosumer pays, ``[N]``, currency."""
         return np.array([plan.bill(self.buy, self.sell, self.inputs.step_hours) for plan in self.plans])
+
+    @property
+    def converter_buses(self) -> dict[int, int]:
+        """Place of each converter that there is, and its bus."""
+        sop = self.inputs.sop
+        if sop is None or not self.network.converter_mw.size:
+            return {}
+        here = self.terminals if self.terminals.size else np.ones(len(sop.buses))
+        return {m: bus for m, bus in enumerate(sop.buses) if here[m] > 0.5}
 
     @property
     def line_loss_mw(self) -> FloatArray:
@@ -145,7 +158,7 @@ class SoftOpenPointSolution:
                     yield prosumer.name, "storage", "energy_mwh", next(held)
                 else:
                     yield prosumer.name, "customer", "flexible_mw", flows[0]
-        for m, bus in enumerate(inputs.sop.buses if inputs.sop is not None and net.converter_mw.size else ()):
+        for m, bus in self.converter_buses.items():
             yield f"converter{bus}", "converter", "power_mw", net.converter_mw[m]
             yield f"converter{bus}", "converter", "reactive_mvar", net.converter_mvar[m]
             yield f"converter{bus}", "converter", "loss_mw", net.converter_loss_mw[m]
@@ -162,17 +175,7 @@ class SoftOpenPointSolution:
         p, q = inputs.feeder_mw.copy(), inputs.feeder_mvar.copy()
         for plan, bus in zip(self.plans, inputs.buses, strict=True):
             p[:, inputs.feeder.position[bus]] += plan.exchange
-        for m, bus in enumerate(inputs.sop.buses if inputs.sop is not None and self.network.converter_mw.size else ()):
+        for m, bus in self.converter_buses.items():
             p[:, inputs.feeder.position[bus]] -= self.network.converter_mw[m]
             q[:, inputs.feeder.position[bus]] -= self.network.converter_mvar[m]
         return p, q
-
-    def against_grid_price(self) -> pd.DataFrame:
-        """Each prosumer's result here and if it paid and got the grid's purchase price, currency."""
-        price, rows = self.inputs.hv_buy, []
-        money = self.money()
-        for prosumer in self.inputs.prosumers:
-            before = -PriceTakerQp(prosumer).respond(price, price).cost(prosumer, price, price)
-            here = sum(money[prosumer.name].values())
-            rows.append({"party": prosumer.name, "at_grid_price": before, "this_plan": here, "gain": here - before})
-        return pd.DataFrame(rows)

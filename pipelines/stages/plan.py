@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from hydra.core.hydra_config import HydraConfig
@@ -84,41 +84,44 @@ def solver_options(settings: Mapping[str, Any], seed: int) -> SolverOptions:
     return SolverOptions(**{**settings, "seed": seed})
 
 
-def solve_case(case: Case, config: Mapping[str, Any], seed: int) -> Schedule:
-    """Solve and certify; a schedule without a passing certificate is never returned."""
-    return _solve(case, config, seed, "require")
-
-
-def solve_or_best(case: Case, config: Mapping[str, Any], seed: int, largest_gap: float) -> tuple[Schedule, str]:
-    """As ``solve_case``, but the best schedule found counts if only its optimality stays unproven.
+def solve_or_best(case: Case, config: Mapping[str, Any], seed: int, largest_gap: float | None) -> tuple[Schedule, str]:
+    """Solve and certify; if only optimality stays unproven, the best schedule found counts.
 
     Such a schedule keeps every other proof; its certificate states the gap and the tolerance it was given. Returns the
     schedule, and in words what was left unproven (empty if nothing was).
 
-    Raises ``CertificateError`` if any other figure fails or the gap is above ``largest_gap``, and what ``solve_case`` does.
+    Parameters
+    ----------
+    largest_gap: accepted relative gap; None: any that is proven. A market whose gap is relative to a small part of its objective
+        states its own as ``market.largest_gap``.
+
+    Raises
+    ------
+    CertificateError
+        If any other figure fails or the gap is too large; further what ``dispatch.solve`` raises.
     """
-    schedule = _solve(case, config, seed, "report")
+    variant = config.get("variant") or config["market"].get("variant")
+    options = solver_options(config["solver"], seed)
+    schedule = dispatch.solve(case, variant=variant, method=str(config["method"]), options=options, certify="report")
     certificate = schedule.certificate
     if certificate.passed:
         return schedule, ""
     gap = certificate.mip_gap
-    if certificate.failures != ("mip_gap",) or gap is None or not gap <= largest_gap:
+    unproven = certificate.failures == ("mip_gap",) and gap is not None and np.isfinite(gap)
+    if largest_gap is not None:
+        largest_gap = float(config["market"].get("largest_gap") or largest_gap)
+    if not unproven or (largest_gap is not None and gap > largest_gap):
         raise CertificateError(
             f"{schedule} on {case.name}: the answer is not proven, so it is not given out\n{certificate}"
         )
+    accepted = gap if largest_gap is None else largest_gap
     words = (
         f"the solver stopped before the optimum was proven: the plan is within {100 * gap:.2g}% of the best possible, "
-        f"{largest_gap:.2g} is accepted as relative gap"
+        f"{accepted:.2g} is accepted as relative gap"
     )
     stated = replace(
         certificate,
-        tolerances={**certificate.tolerances, "mip_gap": largest_gap},
+        tolerances={**certificate.tolerances, "mip_gap": accepted},
         notes=(*certificate.notes, words),
     )
     return replace(schedule, certificate=stated, notes=(*schedule.notes, words)), words
-
-
-def _solve(case: Case, config: Mapping[str, Any], seed: int, certify: Literal["require", "report"]) -> Schedule:
-    variant = config.get("variant") or config["market"].get("variant")
-    options = solver_options(config["solver"], seed)
-    return dispatch.solve(case, variant=variant, method=str(config["method"]), options=options, certify=certify)
