@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,11 +12,13 @@ from torch import nn
 
 from forecasting.encoding import Layout
 from forecasting.errors import SettingError, UnknownNameError
+from forecasting.models.base import FitReport
 from forecasting.models.neural import NeuralForecaster
 from forecasting.names import unknown
 from forecasting.nn.attention import ACTIVATIONS
 from forecasting.nn.paper_transformer import PaperTransformerNetwork
 from forecasting.samples import DayAheadSamples
+from forecasting.sliding import sliding_windows
 from forecasting.training_settings import TrainingSettings
 from forecasting.transforms import lag_of_largest_correlation
 
@@ -27,14 +30,17 @@ class PaperTransformer(NeuralForecaster):
     (``condition_series``, by default the first published series whose name holds "wind") is shifted by the lag ``N`` of
     largest ``|Pearson|`` within ``max_lag`` steps, measured on the training days (Eqs 1 and 2).
 
-    What the paper leaves open: width and feed-forward size in Table 1, the STFT's window, the number of steps. Training
-    windows here end at the day-ahead auction, one per day; the paper slides them over every hour.
+    What the paper leaves open: width and feed-forward size in Table 1, the STFT's window, the number of steps, and how far
+    its windows of 72 + 24 hours are apart. Its forecasts are day-ahead, so one window per delivery day is the default, and
+    a position in the window is then an hour of the day; ``window_step_hours=1`` trains on windows that start at every hour,
+    from which a network that reads no clock cannot tell the hour of the day.
 
     Parameters
     ----------
     autoregressive: decode step by step as Eq. 3 says; ``False`` decodes all steps at once.
     input_days: days of history that the encoder reads (3 days are the paper's 72 hours).
     activation: ``relu``, ``tanh`` or ``gelu``.
+    window_step_hours: hours between the starts of two training windows; predictions are always of whole days.
     source_context: ``given`` adds the source embedding of section 3.2.3 (see :mod:`forecasting.embedding`).
     """
 
@@ -64,6 +70,7 @@ class PaperTransformer(NeuralForecaster):
         activation: str = "relu",
         stft_window: int = 16,
         input_days: int = 3,
+        window_step_hours: int = 24,
         transform: str | None = "linear",
         level_days: int | None = 0,
         condition: bool = True,
@@ -84,6 +91,8 @@ class PaperTransformer(NeuralForecaster):
             raise UnknownNameError(unknown("activation", activation, ACTIVATIONS))
         if max_lag < 0:
             raise SettingError(f"max_lag must not be negative, got {max_lag}")
+        if window_step_hours < 1 or 24 % window_step_hours:
+            raise SettingError(f"window_step_hours must divide 24, got {window_step_hours}")
         self.autoregressive = autoregressive
         self.condition_series = condition_series
         self.max_lag = max_lag
@@ -96,6 +105,20 @@ class PaperTransformer(NeuralForecaster):
         self.activation = activation
         self.stft_window = stft_window
         self.input_days = input_days
+        self.window_step_hours = window_step_hours
+
+    def fit(
+        self,
+        train: DayAheadSamples,
+        valid: DayAheadSamples | None = None,
+        *,
+        seed: int = 0,
+        progress: bool = False,
+        checkpoint_dir: Path | None = None,
+    ) -> FitReport:
+        """Train on windows ``window_step_hours`` apart; see :class:`NeuralForecaster`."""
+        windows = sliding_windows(train, self.window_step_hours)
+        return super().fit(windows, valid, seed=seed, progress=progress, checkpoint_dir=checkpoint_dir)
 
     def build_network(self, layout: Layout) -> nn.Module:
         return PaperTransformerNetwork(
@@ -129,7 +152,7 @@ class PaperTransformer(NeuralForecaster):
         found = []
         for zone in sorted(set(train.zone.tolist())):
             rows = train.select(train.zone == zone)
-            rows = rows.select(np.argsort(rows.day, kind="stable"))
+            rows = rows.select(np.unique(rows.day, return_index=True)[1])  # of windows that slide, the whole days
             x, y = torch.from_numpy(rows.y).flatten(), torch.from_numpy(rows.future[..., position]).flatten()
             found.append(lag_of_largest_correlation(x, y, self.max_lag))
         return max(found, key=lambda lag_rho: abs(lag_rho[1]))
@@ -159,6 +182,7 @@ class PaperTransformer(NeuralForecaster):
                 "activation",
                 "stft_window",
                 "input_days",
+                "window_step_hours",
             )
         }
         shared = super().settings()
