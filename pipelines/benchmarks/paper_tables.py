@@ -23,7 +23,7 @@ Results = Mapping[tuple[str, str], list[PaperResult]]
 
 #: What must be read with the figures.
 DATA_DIFFER = (
-    "The data differ: the paper takes 20 ENTSO-E markets and 50 wind sites that it does not publish, here the series are "
+    "The data differ: the paper takes 20 ENTSO-E markets and 50 wind sites that it does not name, here the series are "
     "those named below; compare the order of the models and the size of the gaps, not the figures."
 )
 
@@ -41,9 +41,9 @@ def run_paper_tables(run: Run) -> Outcome:
         embeddings = {task.name: embed_sources(task, settings["embedding"], run.seed, parts) for task in tasks}
     jobs = [
         PaperJob(task, name, model, seed, _vectors(model, embeddings[task.name]), parts)
+        for seed in range(run.seed, run.seed + int(settings["runs"]))
         for task in tasks
         for name, model in models.items()
-        for seed in range(run.seed, run.seed + int(settings["runs"]))
     ]
     results = _train(run, jobs)
     with run.phases.phase("score", "scoring"):
