@@ -32,7 +32,7 @@ from forecasting.models import create
 from forecasting.names import unknown
 from forecasting.sources.files import FileSource
 from pipelines.app import Outcome, Run
-from pipelines.benchmarks.wind_parts import load_arm, load_arrays, save_arm, save_arrays
+from pipelines.benchmarks.wind_parts import load_arm, load_arrays, save_arm
 from pipelines.benchmarks.wind_scores import SUMMARY_KEYS, Forecasts, headline, prediction_frame, study_rows
 from pipelines.errors import ConfigError
 from pipelines.report.benchmark import benchmark_page
