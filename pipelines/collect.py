@@ -18,15 +18,19 @@ from pipelines.errors import ConfigError
 DRAWN = ("efficiency", "profit_mean", "objective", "dispatch.objective")
 
 FORESIGHT_LEAD = (
-    "Every row was settled on the same days; gains are over the baseline, paired by day, with 95% intervals."
+    "Every row was settled on the same days; gains are over the baseline, paired by day, with 95% intervals; the share is "
+    "the gain over what perfect foresight gains, its interval from a bootstrap over the days."
 )
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Leaves of a nested record as dotted names; lists are left out, they do not fit in one cell."""
+    """Leaves of a nested record as dotted names; an interval becomes two, other lists do not fit in one cell."""
     for key, value in record.items():
         if isinstance(value, Mapping):
             yield from flatten(value, f"{prefix}{key}.")
+        elif key.endswith("_ci95") and isinstance(value, list) and len(value) == 2:
+            name = f"{prefix}{key.removesuffix('_ci95')}"
+            yield from ((f"{name}_low", value[0]), (f"{name}_high", value[1]))
         elif not isinstance(value, list):
             yield f"{prefix}{key}", value
 
@@ -38,7 +42,8 @@ def read_job(folder: Path) -> dict[str, Any]:
     row: dict[str, Any] = {"job": folder.name}
     for item in listed or []:
         key, _, value = str(item).lstrip("+~").partition("=")
-        row[key] = yaml.safe_load(value) if value else value
+        given = yaml.safe_load(value) if value else value
+        row[key] = " ".join(map(str, given)) if isinstance(given, list) else given
     summary = folder / "summary.json"
     if not summary.exists():
         return {**row, "status": "failed", "reason": "no summary.json: the job was killed or is still running"}

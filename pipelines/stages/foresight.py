@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pandas as pd
 
-from dispatch.settlement.efficiency import mean_estimate, paired_difference
+from dispatch.settlement.efficiency import bootstrap_ratio, mean_estimate, paired_difference
 
 
 def foresight_table(rows: pd.DataFrame, folder: Path, name_columns: list[str], baseline: str) -> pd.DataFrame | None:
     """A row per job and one for perfect foresight, settled on the days that all jobs share; ``None`` if they share none.
 
     ``share_of_foresight`` is what a job earns above the baseline, over what perfect foresight earns above it; the difference
-    is paired by day. Jobs of other variants than the baseline's are measured against the baseline of their own variant.
+    is paired by day, and the share's interval is that of a bootstrap over the days. Jobs of other variants than the baseline's are measured against the baseline of their own variant.
     """
     settled = {}
     for _, row in rows[rows["status"] != "failed"].iterrows():
@@ -35,10 +35,12 @@ def foresight_table(rows: pd.DataFrame, folder: Path, name_columns: list[str], b
         record |= _scores(own, "profit", "income", "cost")
         if base is not None:
             against = base.loc[days]
-            worth = float((against["best_profit"] - against["profit"]).mean())
+            worth = (against["best_profit"] - against["profit"]).to_numpy()
             gain, p_value = paired_difference(own["profit"].to_numpy(), against["profit"].to_numpy())
             record |= {"gain": gain.value, "gain_low": gain.low, "gain_high": gain.high, "p_value": p_value}
-            record["share_of_foresight"] = gain.value / worth if worth > 0 else float("nan")
+            if worth.mean() > 0:
+                share = bootstrap_ratio(own["profit"].to_numpy() - against["profit"].to_numpy(), worth)
+                record |= {"share_of_foresight": share.value, "share_low": share.low, "share_high": share.high}
         records.append(record)
         if key[0] == baseline:
             best: dict[str, object] = dict(zip(name_columns, ("perfect foresight", *key[1:]), strict=True))

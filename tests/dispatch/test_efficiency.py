@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from dispatch.errors import DispatchError
 from dispatch.settlement.efficiency import (
+    bootstrap_ratio,
     efficiency_index,
     mean_estimate,
     paired_difference,
@@ -49,6 +50,17 @@ def test_interval_of_a_ratio_covers_the_truth_as_often_as_it_says() -> None:
         estimate = ratio_estimate(above, below)
         covered += estimate.low <= 2.0 <= estimate.high
     assert 0.91 <= covered / 400 <= 0.98
+
+
+def test_bootstrap_of_a_ratio_agrees_with_the_delta_method_where_both_hold() -> None:
+    rng = np.random.default_rng(1)
+    below = rng.normal(100.0, 20.0, 400)
+    above = 0.5 * below + rng.normal(0.0, 30.0, 400)
+    one, two = bootstrap_ratio(above, below), ratio_estimate(above, below)
+    assert one.value == pytest.approx(two.value)
+    assert one.low == pytest.approx(two.low, abs=0.1 * (two.high - two.low))
+    assert one.high == pytest.approx(two.high, abs=0.1 * (two.high - two.low))
+    assert bootstrap_ratio(above, below, seed=5) == bootstrap_ratio(above, below, seed=5)
 
 
 def test_an_index_without_positive_cost_is_refused() -> None:

@@ -35,6 +35,8 @@ def test_a_sweep_becomes_one_table_and_one_page(sweep: Path, tmp_path: Path) -> 
     assert rows["status"].tolist() == ["failed", "ok", "ok"]
     assert "must be above zero" in rows["reason"][0]
     assert rows["efficiency"][1] > rows["efficiency"][2]
+    assert (rows["efficiency_low"][1:] < rows["efficiency"][1:]).all()
+    assert (rows["efficiency"][1:] < rows["efficiency_high"][1:]).all()
     stored = collected.table("collected.parquet")
     assert stored.columns.tolist() == rows.columns.tolist()
     np.testing.assert_allclose(stored["efficiency"], rows["efficiency"])
@@ -70,13 +72,23 @@ def test_findings_read_the_figures_off_the_jobs() -> None:
     assert "does not hold" in found("up", "turns")
     assert "It holds here: it changes by 0.5% there" in found("flat", "flat_beyond", beyond=2.0)
     assert "does not hold" in found("flat", "flat_beyond", beyond=1.0)
+    rows["late"] = [0.0, 0.0, 0.2, 0.3]
+    assert "does not hold here: it is zero up to 2" in found("late", "zero_up_to")
+    assert "it is at no point zero" in found("up", "zero_up_to")
 
 
 def test_experiments_name_columns_and_claims_that_exist() -> None:
     columns = {"efficiency", "efficiency_perfect", "profit_mean", "profit_perfect_mean", "regret_mean", "penalty.wind"}
     columns |= {f"plan.{name}" for name in ("purchase_mwh", "gas_unit_hours", "flexible_mwh", "charge_mwh")}
-    columns |= {f"stochastic.{name}" for name in ("vss", "worst_days_mean", "promised")}
-    columns |= {"efficiency_without_subsidy", "unit_price.efficiency"}
+    columns |= {
+        f"stochastic.{name}"
+        for name in ("vss", "vss_low", "vss_high", "worst_days_mean", "deterministic_worst_days_mean", "promised")
+    }
+    columns |= {"efficiency_without_subsidy", "unit_price.efficiency", "objective"}
+    columns |= {
+        f"figures.{name}"
+        for name in ("over_limit_share", "highest_pu", "lowest_pu", "line_losses_mwh", "converter_losses_mwh")
+    }
     names = {path.stem for path in (CONF / "experiment").glob("*.yaml")}
     assert {"table6", "fig8", "fig9", "fig10", "fig11", "fig12", "nights", "stochastic"} <= names
     for name in names:
@@ -88,6 +100,7 @@ def test_experiments_name_columns_and_claims_that_exist() -> None:
             "never_falls",
             "turns",
             "flat_beyond",
+            "zero_up_to",
         }
 
 
@@ -110,6 +123,9 @@ def test_share_of_foresight_is_measured_on_the_days_that_all_share(tmp_path: Pat
     assert table["share_of_foresight"].to_dict() == pytest.approx(
         {"naive": 0.0, "perfect foresight": 1.0, "better": 0.5}
     )
+    # resampling two days: both the first (10 of 20), both the second (20 of 40), or either once: always a half
+    assert table.loc["better", "share_low"] == pytest.approx(0.5)
+    assert table.loc["better", "share_high"] == pytest.approx(0.5)
     assert table.loc["better", "gain"] == pytest.approx(15.0)
     # two days: half-width 12.706 * (7.071 / sqrt 2)
     assert table.loc["better", "gain_high"] - 15.0 == pytest.approx(12.7062 * 5.0, rel=1e-4)
