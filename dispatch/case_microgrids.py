@@ -29,9 +29,9 @@ class Turbine(CaseModel):
     Attributes
     ----------
     cost_quadratic_per_mw2h, cost_linear_per_mwh: ``a``, ``b``.
-    cost_fixed_per_hour: ``c``, the cost of an idling unit. Without commitment it would be paid in every hour whatever anyone
-        decides; it is left out of costs and named in a note. (The paper's own values add up to more than the total costs that
-        it reports.)
+    cost_fixed_per_hour: ``c``, paid in every hour in which the unit runs where the case says ``mt_commitment``. Without, it
+        would be paid in every hour whatever anyone decides; it is left out of costs and named in a note. (The paper's own
+        values add up to more than the total costs that it reports.)
     ramp_up_mw_per_hour, ramp_down_mw_per_hour: none by default.
     """
 
@@ -133,7 +133,10 @@ class Site:
 
 
 class MicrogridsCase(Case):
-    """An operator that sets a buy and a sell tariff between the grid's own, and microgrids that answer."""
+    """An operator that sets a buy and a sell tariff between the grid's own, and microgrids that answer.
+
+    mt_commitment: microgrids switch their turbines on and off, and pay ``cost_fixed_per_hour`` while they run.
+    """
 
     market_name: ClassVar[str] = "microgrids"
 
@@ -141,6 +144,7 @@ class MicrogridsCase(Case):
     grid_buy_per_mwh: tuple[float, ...]
     feed_in_per_mwh: tuple[float, ...]
     microgrids: tuple[Microgrid, ...]
+    mt_commitment: bool = False
     spot_link: SpotLink = SpotLink()
     search: Search = Search()
 

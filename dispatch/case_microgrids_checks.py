@@ -102,7 +102,7 @@ def _tariff_faults(case: MicrogridsCase) -> Iterator[str]:
 
 def _supply_faults(case: MicrogridsCase, grid: Microgrid) -> Iterator[str]:
     """Whether any plan serves the load; tariffs have no say in it, so that a fault here is certain."""
-    inputs = price_taker(grid, case.steps, case.step_hours)
+    inputs = price_taker(case, grid)
     made = grid.turbine.power_max_mw if grid.turbine is not None else 0.0
     given = np.zeros(case.steps)
     for reservoir in inputs.reservoirs:

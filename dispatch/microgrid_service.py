@@ -26,7 +26,7 @@ import requests
 from numpy.typing import NDArray
 
 from dispatch.assets.price_taker import PriceTaker
-from dispatch.assets.price_taker_response import PriceTakerQp
+from dispatch.assets.turbine_commitment import responder
 from dispatch.errors import CaseError, SolverError
 from dispatch.markets.microgrids_inputs import price_taker
 
@@ -73,7 +73,7 @@ def serve(
     """
     if not token:
         raise SolverError(f"a microgrid service needs a token; set the environment variable {TOKEN_VARIABLE}")
-    program, lock, rate = PriceTakerQp(grid), threading.Lock(), RateLimit(per_second, burst)
+    program, lock, rate = responder(grid), threading.Lock(), RateLimit(per_second, burst)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     found = {grid.id: grid for grid in case.microgrids}
     if given.microgrid not in found:
         raise CaseError(case.name, [f"no microgrid '{given.microgrid}'; this case has {list(found)}"])
-    grid = price_taker(found[given.microgrid], case.steps, case.step_hours)
+    grid = price_taker(case, found[given.microgrid])
     token = os.environ.get(TOKEN_VARIABLE, "")
     server = serve(grid, token, given.port, given.per_second, host=given.host)
     print(f"microgrid {grid.name} answers at http://{given.host}:{server.server_port}/respond", flush=True)

@@ -69,6 +69,8 @@ class PriceTaker:
 
     load, available: ``[T]``, demand and production, MW; curtailable: ``[T]``, production that may be given up, MW.
     trade_limit: largest exchange in either direction, MW.
+    running_cost_per_hour: what the turbine costs in every hour in which it runs; above zero it may be switched off, which
+        makes the answer a mixed-integer one.
     """
 
     name: str
@@ -79,6 +81,12 @@ class PriceTaker:
     trade_limit: float
     turbine: QuadraticTurbine | None
     reservoirs: tuple[Reservoir, ...]
+    running_cost_per_hour: float = 0.0
+
+    @property
+    def committed(self) -> bool:
+        """True if the turbine is switched on and off."""
+        return self.turbine is not None and self.running_cost_per_hour > 0
 
     @property
     def steps(self) -> int:

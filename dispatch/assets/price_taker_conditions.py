@@ -65,14 +65,19 @@ def declare_price_taker(block: Any, taker: PriceTaker, tariffs: Tariffs, into: C
     """Add the conditions of one price-taker to a block.
 
     Adds ``exchange_mw[t]`` (bought less sold), ``turbine_mw[t]``, ``flow_mw[reservoir, channel, t]``,
-    ``content_mwh[reservoir, t]``, ``curtailed_mw[t]`` and ``bill`` (over the horizon, money over ``tariffs.scale``); cones and
-    duals go to ``into``.
+    ``content_mwh[reservoir, t]``, ``curtailed_mw[t]``, ``running[t]`` (hours in which a turbine may be switched on), and over
+    the horizon, as money over ``tariffs.scale``, ``bill`` and ``own_cost``; cones and duals go to ``into``.
+
+    The hours in which a switched turbine runs are left to the leader here: see ``dispatch.markets.microgrids_commitment``.
     """
     _Writer(block, taker, tariffs, answer_ranges(taker, tariffs.lowest, tariffs.highest), into).declare()
 
 
 class _Writer:
-    """Writes one price-taker on a block; ``outlay`` collects what the bill is less than the value of the net load."""
+    """Writes one price-taker on a block.
+
+    ``outlay`` collects what the bill is less than the value of the net load, ``own`` the cost apart from the bill.
+    """
 
     def __init__(self, block: Any, taker: PriceTaker, tariffs: Tariffs, ranges: AnswerRanges, into: Conditions) -> None:
         self.block, self.taker, self.tariffs, self.ranges, self.into = block, taker, tariffs, ranges, into
@@ -80,6 +85,7 @@ class _Writer:
         self.low, self.high = ranges.value_low / self.scale, ranges.value_high / self.scale
         self.times = list(range(taker.steps))
         self.outlay: list[Any] = []
+        self.own: list[Any] = []
         self.supply: list[list[Any]] = [[] for _ in self.times]
         block.rows = pyo.ConstraintList()
         block.squares = pyo.VarList(domain=pyo.NonNegativeReals)
@@ -104,6 +110,7 @@ class _Writer:
         consumed = dt * pyo.quicksum(net[t] * block.value[t] for t in self.times)
         block.bill_identity = pyo.Constraint(expr=block.bill <= consumed - pyo.quicksum(self.outlay))
         block.bill_limit = pyo.Constraint(expr=block.bill <= limit)
+        block.own_cost = pyo.Expression(expr=pyo.quicksum(self.own))
 
     def _dual(self, bound: float) -> tuple[Any, Any]:
         """A dual between zero and ``bound`` and the binary that lets it be positive."""
@@ -185,6 +192,8 @@ class _Writer:
         unit, ranges, block, dt = self.taker.turbine, self.ranges, self.block, self.taker.step_hours
         low, high = ranges.turbine_low.tolist(), ranges.turbine_high.tolist()
         block.turbine_mw = pyo.Var(self.times, bounds=lambda _, t: (low[t], max(low[t], high[t])))
+        switched = [t for t in self.times if self.taker.committed and high[t] > 1e-12]
+        block.running = pyo.Var(switched, domain=pyo.Binary)
         if unit is None:
             return
         square, price = unit.cost_quadratic_per_mw2h / self.scale, unit.cost_linear_per_mwh / self.scale
@@ -201,7 +210,15 @@ class _Writer:
                 self.outlay.append(dt * unit.power_max_mw * dual)
                 rest = rest + dual
             idle_max = price - float(self.low[t]) + room[t]
-            if low[t] > 1e-12 or idle_max <= 0:
+            if self.taker.committed:
+                running = block.running[t]
+                stopped_max = float(self.high[t]) - price + room[t]
+                block.rows.add(rest <= ROOM * max(idle_max, 0.0) * (1 - running))
+                block.rows.add(rest >= -ROOM * max(stopped_max, 0.0) * (1 - running))
+                block.rows.add(g <= high[t] * running)
+                squared = self._square(f"turbine {t}", g, (0.0, high[t]), TANGENTS_TURBINE, running)
+                self.own.append(dt * self.taker.running_cost_per_hour / self.scale * running)
+            elif low[t] > 1e-12 or idle_max <= 0:
                 block.rows.add(rest == 0)
                 squared = self._square(f"turbine {t}", g, (low[t], high[t]), TANGENTS_TURBINE, None)
             else:
@@ -211,6 +228,7 @@ class _Writer:
                 block.rows.add(g <= high[t] * running)
                 squared = self._square(f"turbine {t}", g, (0.0, high[t]), TANGENTS_TURBINE, running)
             self.outlay.append(dt * (2 * square * squared + price * g))
+            self.own.append(dt * (square * squared + price * g))
 
     def _ramp_prices(self) -> tuple[list[Any], list[float]]:
         """Sum of ramp duals in each step's condition, and the largest amount that they can add to it."""
@@ -274,6 +292,8 @@ class _Writer:
             if wear > 0:
                 squared = self._square(f"{channel.name} {t}", x, (low, high), TANGENTS_FLOW, None)
                 self.outlay.append(dt * 2 * wear * squared)
+                self.own.append(dt * wear * squared)
+            self.own.append(dt * price * x)
         return resting
 
     def _content(self, r: int) -> None:

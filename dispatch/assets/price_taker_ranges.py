@@ -73,6 +73,10 @@ def answer_ranges(grid: PriceTaker, lowest: FloatArray, highest: FloatArray) -> 
         value_low = np.where(sell_binds, low, value_low)
         value_high = np.where(buy_binds, high, value_high)
     turbine_low, turbine_high = _turbine_range(grid, value_low, value_high)
+    if grid.committed:
+        turbine_low = np.zeros(T)
+        if not (buy_binds.any() or sell_binds.any()):
+            turbine_high = np.where(pays_to_run(grid, highest), turbine_high, 0.0)
     full = np.zeros(T, dtype=bool)
     if unit is not None:
         full = value_high > unit.cost_linear_per_mwh + 2 * unit.cost_quadratic_per_mw2h * made + ROUNDING
@@ -112,6 +116,25 @@ def _turbine_range(grid: PriceTaker, value_low: FloatArray, value_high: FloatArr
     highest = (high[:, None] - fall - fall_back).max(axis=0)
     lowest = (low[:, None] + rise + rise_back).min(axis=0)
     return np.clip(lowest, 0, None), np.clip(highest, 0, unit.power_max_mw)
+
+
+def pays_to_run(grid: PriceTaker, highest: FloatArray) -> NDArray[np.bool_]:
+    """Hours ``[T]`` in which running could be worth its cost at some tariff up to ``highest``; all of them where in doubt.
+
+    While no limit of trade binds, output can always be bought at ``highest`` or less instead, and while no ramp binds, so can
+    that of a single hour.
+    """
+    unit = grid.turbine
+    assert unit is not None
+    best = np.clip((highest - unit.cost_linear_per_mwh) / (2 * unit.cost_quadratic_per_mw2h), 0.0, unit.power_max_mw)
+    gain = (highest - unit.cost_linear_per_mwh) * best - unit.cost_quadratic_per_mw2h * best**2
+    pays: NDArray[np.bool_] = gain > grid.running_cost_per_hour
+    ramps = [
+        ramp * grid.step_hours for ramp in (unit.ramp_up_mw_per_hour, unit.ramp_down_mw_per_hour) if ramp is not None
+    ]
+    if pays.any() and best.max() > min(ramps, default=np.inf):
+        return np.ones(grid.steps, dtype=bool)
+    return pays
 
 
 def _ramps(grid: PriceTaker) -> tuple[float, float]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import clarabel
 import numpy as np
@@ -39,12 +40,13 @@ class PriceTakerPlan:
     content: tuple[FloatArray, ...]
 
     def own_cost(self, grid: PriceTaker) -> dict[str, float]:
-        """Fuel, wear and discomfort over the horizon (Chen et al. 2024, Eqs. 7-8 without the fixed charge), currency."""
+        """Fuel, wear and discomfort over the horizon (Chen et al. 2024, Eqs. 7-8), currency; the fixed charge where committed."""
         unit, dt = grid.turbine, grid.step_hours
         fuel = 0.0
         if unit is not None:
             cost = unit.cost_quadratic_per_mw2h * self.turbine**2 + unit.cost_linear_per_mwh * self.turbine
-            fuel = float(cost.sum() * dt)
+            running = (self.turbine > 0.0).sum() * grid.running_cost_per_hour
+            fuel = float((cost.sum() + running) * dt)
         wear = {"battery": 0.0, "shifted load": 0.0}
         for reservoir, flows in zip(grid.reservoirs, self.flows, strict=True):
             for channel, flow in zip(reservoir.channels, flows, strict=True):
@@ -76,11 +78,10 @@ class PriceTakerQp:
         limits = np.concatenate([program.target, program.limit, program.upper, -program.lower])
         equal = len(program.target)
         cones = [clarabel.ZeroConeT(equal), clarabel.NonnegativeConeT(len(limits) - equal)]
-        settings = clarabel.DefaultSettings()
-        settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
-        settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
         square = csc_matrix(diags(program.quadratic / self._scale))
-        self._solver = clarabel.DefaultSolver(square, program.linear / self._scale, rows, limits, cones, settings)
+        self._solver = clarabel.DefaultSolver(
+            square, program.linear / self._scale, rows, limits, cones, quiet_settings()
+        )
 
     def respond(self, buy: FloatArray, sell: FloatArray) -> PriceTakerPlan:
         """The cheapest plan at tariffs ``[T]``, currency/MWh.
@@ -108,6 +109,14 @@ class PriceTakerQp:
             flows=flows,
             content=contents(self.grid, flows),
         )
+
+
+def quiet_settings() -> Any:
+    """Clarabel on one thread, to ``TOLERANCE``, with rows kept as they are so that data can be updated."""
+    settings = clarabel.DefaultSettings()
+    settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
+    settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
+    return settings
 
 
 def contents(grid: PriceTaker, flows: tuple[tuple[FloatArray, ...], ...]) -> tuple[FloatArray, ...]:

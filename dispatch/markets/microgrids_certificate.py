@@ -7,8 +7,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp, plan_violations
-from dispatch.certificate import Certificate
+from dispatch.assets.price_taker_response import PriceTakerPlan, plan_violations
+from dispatch.assets.turbine_commitment import Responder, responder
+from dispatch.certificate import TOLERANCES, Certificate
 from dispatch.certify import largest
 from dispatch.markets.microgrids_solution import MicrogridsSolution
 
@@ -25,15 +26,19 @@ def certify_microgrids(
 
     Parameters
     ----------
-    claimed: the profit as the method found it (linearised for ``exact``), against the microgrids' own answers.
+    claimed: the profit as the method found it (linearised for ``exact``), against the microgrids' own answers. Of two
+        answers that cost a microgrid with a switched turbine the same, the planned one counts; ``tie_width`` tells of the other.
     mip_gap, dual_bound_ratio: of the exact method; other methods prove no optimality.
     """
     buy, sell = solution.buy, solution.sell
-    programs = [PriceTakerQp(grid) for grid in solution.inputs.grids]
-    answers = [program.respond(buy, sell) for program in programs]
+    programs = [responder(grid) for grid in solution.inputs.grids]
+    answers = []
     gains, gaps = [], []
-    for grid, plan, answer, program in zip(solution.inputs.grids, solution.plans, answers, programs, strict=True):
+    for grid, plan, program in zip(solution.inputs.grids, solution.plans, programs, strict=True):
+        answer = program.respond(buy, sell)
         planned, best = plan.cost(grid, buy, sell), answer.cost(grid, buy, sell)
+        tied = grid.committed and planned <= best + TOLERANCES["best_response_gap"] * max(1.0, abs(best))
+        answers.append(plan if tied else answer)
         scale = max(1.0, abs(best))
         gains.append((planned - best) / scale)
         gaps.append(abs(planned - program.proven_cost) / scale)
@@ -53,7 +58,7 @@ def _profit(solution: MicrogridsSolution, plans: list[PriceTakerPlan]) -> float:
     return solution.inputs.profit(solution.buy, solution.sell, np.stack([plan.exchange for plan in plans]))
 
 
-def _tie_width(solution: MicrogridsSolution, programs: list[PriceTakerQp], profit: float) -> float:
+def _tie_width(solution: MicrogridsSolution, programs: list[Responder], profit: float) -> float:
     """Change of the profit when tariffs are off by a millionth: microgrids with unique answers hardly move."""
     moved = []
     for sign in (1.0, -1.0):

@@ -12,10 +12,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import pyomo.environ as pyo
+from numpy.typing import NDArray
 
 from dispatch.assets.price_taker_conditions import Conditions, Tariffs, declare_price_taker
 from dispatch.markets.microgrids_inputs import MarketInputs
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,13 +32,32 @@ class ExactModel:
     conditions: Conditions = field(default_factory=Conditions)
 
 
-def build_exact(market: MarketInputs) -> ExactModel:
-    """Leader (Eqs. 3-5), the conditions of every microgrid (Eqs. 6-18), and the operator's profit with linearised bills."""
+@dataclass(frozen=True, eq=False)
+class TariffBox:
+    """Ranges of both tariffs, ``[T]``, currency/MWh."""
+
+    buy_low: FloatArray
+    buy_high: FloatArray
+    sell_low: FloatArray
+    sell_high: FloatArray
+
+    @classmethod
+    def whole(cls, market: MarketInputs) -> TariffBox:
+        """All that Eq. 4 allows."""
+        return cls(market.feed_in, market.grid_buy, market.feed_in, market.grid_buy)
+
+
+def build_exact(market: MarketInputs, box: TariffBox | None = None) -> ExactModel:
+    """Leader (Eqs. 3-5), the conditions of every microgrid (Eqs. 6-18), and the operator's profit with linearised bills.
+
+    ``box``: where the tariffs are; by default all that Eq. 4 allows.
+    """
+    box = box or TariffBox.whole(market)
     scale = max(float(market.grid_buy.max()), 1e-9)
     model = pyo.ConcreteModel(name="microgrids")
     built = ExactModel(market, model, scale)
-    declare_tariffs(model, market, scale)
-    tariffs = Tariffs(model.buy, model.sell, market.feed_in, market.grid_buy, scale)
+    declare_tariffs(model, box, scale)
+    tariffs = Tariffs(model.buy, model.sell, box.sell_low, box.buy_high, scale)
     model.grid = pyo.Block(list(range(len(market.grids))))
     for j, grid in enumerate(market.grids):
         declare_price_taker(model.grid[j], grid, tariffs, built.conditions)
@@ -44,12 +67,14 @@ def build_exact(market: MarketInputs) -> ExactModel:
     return built
 
 
-def declare_tariffs(model: Any, market: MarketInputs, scale: float) -> None:
+def declare_tariffs(model: Any, box: TariffBox, scale: float) -> None:
     """``feed_in <= sell <= buy <= grid_buy`` (Chen et al. 2024, Eq. 4)."""
-    times = list(range(market.steps))
-    low, high = (market.feed_in / scale).tolist(), (market.grid_buy / scale).tolist()
-    model.buy = pyo.Var(times, bounds=lambda _, t: (low[t], high[t]))
-    model.sell = pyo.Var(times, bounds=lambda _, t: (low[t], high[t]))
+    times = list(range(len(box.buy_low)))
+    buy, sell = (
+        np.stack(ends, axis=1) / scale for ends in ((box.buy_low, box.buy_high), (box.sell_low, box.sell_high))
+    )
+    model.buy = pyo.Var(times, bounds=lambda _, t: tuple(buy[t].tolist()))
+    model.sell = pyo.Var(times, bounds=lambda _, t: tuple(sell[t].tolist()))
     model.tariff_order = pyo.Constraint(times, rule=lambda m, t: m.sell[t] <= m.buy[t])
 
 

@@ -46,12 +46,13 @@ def market_inputs(case: MicrogridsCase) -> MarketInputs:
         step_hours=case.step_hours,
         grid_buy=np.asarray(case.grid_buy_per_mwh, dtype=float),
         feed_in=np.asarray(case.feed_in_per_mwh, dtype=float),
-        grids=tuple(price_taker(grid, case.steps, case.step_hours) for grid in case.microgrids),
+        grids=tuple(price_taker(case, grid) for grid in case.microgrids),
     )
 
 
-def price_taker(grid: Microgrid, steps: int, step_hours: float) -> PriceTaker:
-    """The arrays of one microgrid."""
+def price_taker(case: MicrogridsCase, grid: Microgrid) -> PriceTaker:
+    """The arrays of one microgrid of a case."""
+    steps = case.steps
     if grid.net_load_mw is not None:
         net = np.asarray(grid.net_load_mw, dtype=float)
         load, available = np.clip(net, 0, None), np.clip(-net, 0, None)
@@ -64,13 +65,16 @@ def price_taker(grid: Microgrid, steps: int, step_hours: float) -> PriceTaker:
     reservoirs = (*_battery(grid, steps), *_shiftable(grid, load))
     return PriceTaker(
         name=grid.id,
-        step_hours=step_hours,
+        step_hours=case.step_hours,
         load=load,
         available=available,
         curtailable=available if _may_overflow(grid, load - available, reservoirs) else np.zeros(steps),
         trade_limit=grid.trade_limit_mw,
         turbine=grid.turbine,
         reservoirs=reservoirs,
+        running_cost_per_hour=grid.turbine.cost_fixed_per_hour
+        if case.mt_commitment and grid.turbine is not None
+        else 0.0,
     )
 
 

@@ -7,7 +7,7 @@ import os
 import numpy as np
 from numpy.typing import NDArray
 
-from dispatch.assets.price_taker_response import PriceTakerQp
+from dispatch.assets.turbine_commitment import Responder, responder
 from dispatch.case_microgrids import MicrogridsCase
 from dispatch.errors import OptionError
 from dispatch.markets.microgrids_inputs import MarketInputs
@@ -44,7 +44,7 @@ def respondent(case: MicrogridsCase, inputs: MarketInputs) -> Respond:
     asked = []
     for grid in inputs.grids:
         if grid.name not in services:
-            asked.append(_in_process(PriceTakerQp(grid)))
+            asked.append(_in_process(responder(grid)))
             continue
         from dispatch.microgrid_service import RemoteMicrogrid
 
@@ -60,7 +60,7 @@ def respondent(case: MicrogridsCase, inputs: MarketInputs) -> Respond:
     return respond
 
 
-def _in_process(program: PriceTakerQp) -> Respond:
+def _in_process(program: Responder) -> Respond:
     def respond(buy: FloatArray, sell: FloatArray) -> FloatArray:
         return program.respond(buy, sell).exchange
 

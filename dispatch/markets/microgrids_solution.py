@@ -10,7 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from dispatch.assets.price_taker_conditions import price_taker_values
-from dispatch.assets.price_taker_response import PriceTakerPlan, PriceTakerQp, contents
+from dispatch.assets.price_taker_response import PriceTakerPlan, contents
+from dispatch.assets.turbine_commitment import responder
 from dispatch.case_microgrids import MicrogridsCase
 from dispatch.markets.microgrids_exact import ExactModel
 from dispatch.markets.microgrids_inputs import MarketInputs
@@ -120,7 +121,7 @@ def read_exact(built: ExactModel, case: MicrogridsCase) -> MicrogridsSolution:
 
 def answered(case: MicrogridsCase, inputs: MarketInputs, buy: FloatArray, sell: FloatArray) -> MicrogridsSolution:
     """The microgrids' own answers to given tariffs."""
-    plans = tuple(PriceTakerQp(grid).respond(buy, sell) for grid in inputs.grids)
+    plans = tuple(responder(grid).respond(buy, sell) for grid in inputs.grids)
     return MicrogridsSolution(case, inputs, buy, sell, plans)
 
 

@@ -10,7 +10,8 @@ Chen et al. 2024 (doi 10.3389/fenrg.2024.1450731), section 4.2, with what the pa
   over blocks, then over all steps.
 - In each region the swarm (Step 6) looks for the best point of the Kriging model in the whole box, in a smaller one, along
   whole blocks, and along a few steps drawn at random. Only true answers (Step 7) count (Eq. 22).
-- The search ends (Step 9) when every region has shrunk to nothing or the agreed number of true answers is used.
+- The search ends (Step 9) when the best true profit has not grown for a number of rounds, when every region has shrunk to
+  nothing, or when the agreed number of true answers is used.
 """
 
 from __future__ import annotations
@@ -31,12 +32,13 @@ FloatArray = NDArray[np.float64]
 class RegionRule:
     """How regions move.
 
-    sample: first points, corners included, but not more than ten for each tariff of a block. nearest: samples that a
-    local model is built on. radius, largest, smallest: of a
-    region, in units of the cube. grow, shrink: factors. improvement: relative gain that counts as a success. regions:
-    how many
-    in turn, each around the best sample away from those before. generations: of the swarm. refit: rounds between choices of
-    length scales.
+    sample: first points, corners included, but not more than ten for each tariff of a block.
+    nearest: samples that a local model is built on.
+    radius, largest, smallest: of a region, in units of the cube. grow, shrink: factors.
+    improvement: relative gain that counts as a success.
+    patience: rounds without such a gain of the best profit after which the search ends.
+    regions: how many in turn, each around the best sample away from those before.
+    generations: of the swarm. refit: rounds between choices of length scales.
     """
 
     sample: int = 60
@@ -47,6 +49,7 @@ class RegionRule:
     grow: float = 1.5
     shrink: float = 0.7
     improvement: float = 1e-4
+    patience: int = 20
     regions: int = 5
     generations: int = 40
     refit: int = 8
@@ -66,6 +69,13 @@ class KrigingSearch:
         self._moves = np.block([[members, none], [none, members]])
         self._scales: tuple[float, float] | None = None
         self._rounds = 0
+        self._last_gain = 0
+        self._best_profit = -np.inf
+
+    @property
+    def _stalled(self) -> bool:
+        """True once the best profit has not grown for as long as the rule is patient."""
+        return self._rounds - self._last_gain >= self.rule.patience
 
     def run(self) -> None:
         """Ask until the regions are exhausted or no question is left."""
@@ -73,6 +83,8 @@ class KrigingSearch:
             self._first_sample()
             left: list[FloatArray] = []
             for number in range(self.rule.regions):
+                if self._stalled:
+                    return
                 centre = self._centre_away_from(left)
                 left.append(
                     self._region(centre, ("blocks", "near blocks"), 0.05, only_blocks=True) if not number else centre
@@ -110,7 +122,7 @@ class KrigingSearch:
         """Follow one region until it has shrunk below ``smallest``; its last centre."""
         rule, record = self.rule, self.record
         value, radius = -np.inf, rule.radius
-        while radius >= smallest:
+        while radius >= smallest and not self._stalled:
             known = np.flatnonzero((record.points == centre).all(axis=1))
             value = record.profits[known[0]] if len(known) else record.ask(centre)
             model = self._model(centre)
@@ -123,7 +135,13 @@ class KrigingSearch:
             success = gain > rule.improvement * max(1e-9, abs(value))
             radius = min(radius * rule.grow, rule.largest) if success else radius * rule.shrink
             self._rounds += 1
+            self._note_progress()
         return centre
+
+    def _note_progress(self) -> None:
+        best = float(self.record.profits.max())
+        if best > self._best_profit + self.rule.improvement * max(1e-9, abs(best)):
+            self._best_profit, self._last_gain = best, self._rounds
 
     def _model(self, centre: FloatArray) -> TariffKriging:
         points, answers = self.record.points, self.record.answers
