@@ -1,0 +1,93 @@
+"""Every code block of the documentation runs as printed, and every page and link of the built site is there."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from tests.documentation.blocks import blocks_of, run_page
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted((ROOT / "docs").rglob("*.md"))
+_RUN = [page for page in PAGES if any(b.language in ("python", "bash", "console") for b in blocks_of(page))]
+
+
+@pytest.mark.parametrize("page", _RUN, ids=lambda page: str(page.relative_to(ROOT / "docs")))
+def test_code_blocks_run(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    run_page(page, tmp_path)
+
+
+class _Links(HTMLParser):
+    """Addresses a page points to, hosts it loads from, and the anchors it has."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.loaded: list[str] = []
+        self.anchors: set[str] = set()
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        named = {key: value or "" for key, value in attrs}
+        self.anchors |= {named[key] for key in ("id", "name") if key in named}
+        if tag == "a" and "href" in named:
+            self.links.append(named["href"])
+        elif tag in ("script", "img", "iframe") and "src" in named:
+            self.loaded.append(named["src"])
+        elif tag == "link" and named.get("rel") in ("stylesheet", "preconnect", "icon"):
+            self.loaded.append(named["href"])
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The site, built with warnings as errors."""
+    folder = tmp_path_factory.mktemp("site")
+    done = subprocess.run(
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", str(folder)],
+        cwd=ROOT,
+        env={**os.environ, "NO_MKDOCS_2_WARNING": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def test_links_lead_somewhere_and_nothing_is_loaded_from_another_host(site: Path) -> None:
+    pages = {path.relative_to(site).as_posix(): _Links(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    assert len(pages) > len(PAGES)
+    broken = []
+    for name, page in pages.items():
+        assert not [address for address in page.loaded if re.match(r"(https?:)?//", address)], name
+        for link in page.links:
+            if re.match(r"[a-z]+:|//", link) or name == "404.html":
+                continue
+            target, _, anchor = link.partition("#")
+            path = (site / name).parent / target if target else site / name
+            key = path.resolve().relative_to(site.resolve()).as_posix()
+            if not (site / key).exists():
+                broken.append(f"{name}: {link}")
+            elif anchor and key in pages and anchor not in pages[key].anchors:
+                broken.append(f"{name}: {link} (no such anchor)")
+    assert not broken, "\n".join(broken[:20])
+
+
+def test_formulas_are_mathml(site: Path) -> None:
+    text = (site / "mathematics" / "index.html").read_text(encoding="utf-8")
+    assert "<math" in text
+    assert "arithmatex" not in text
+
+
+def test_reference_has_units_and_errors_of_the_main_call(site: Path) -> None:
+    text = (site / "reference" / "dispatch.html").read_text(encoding="utf-8")
+    assert "Solve the market model of a case" in text
+    assert "from <code>load_case</code>" in text
+    assert "Raises" in text
