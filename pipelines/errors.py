@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+from forecasting.errors import ForecastingError
+
+#: What a model that fails may raise; anything else is a defect of the job itself.
+MODEL_FAILURES = (ForecastingError, RuntimeError, ArithmeticError, ValueError, MemoryError)
+
 
 class PipelineError(Exception):
     """Base of every expected error of a command; ``exit_code`` is what the process ends with."""
@@ -31,3 +36,8 @@ class LockedError(PipelineError):
 
 class ForecastFailedError(PipelineError):
     """No model could make a forecast, the ones to fall back to included."""
+
+
+def first_line(error: Exception) -> str:
+    """The first line of what an error says, or its kind if it says nothing."""
+    return str(error).partition("\n")[0] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,11 @@ from pipelines.stages.local import LocalArea
 from pipelines.stages.monitoring import Monitor, webhook_of
 from pipelines.stages.night import Mode, Night
 from pipelines.stages.publish import NIGHT_FILES, publish_night
+from pipelines.stages.recalibrate import rules_of
 from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import Setting, open_setting, training_of
 from pipelines.store_lock import store_lock
+from pipelines.time_budget import TimeBudget
 
 
 def run(run: Run) -> Outcome:
@@ -66,7 +69,7 @@ def _night(run: Run, setting: Setting, case: Case) -> tuple[Outcome, dict[str, A
     for finding in fetched.findings:
         outcome.degrade(finding)
 
-    forecasts, fallbacks = _forecast(run, setting, fetched)
+    forecasts, fallbacks, forecasters = _forecast(run, setting, fetched)
     for reason in fallbacks.values():
         outcome.degrade(reason)
     known = _known(store, night, area)
@@ -84,13 +87,19 @@ def _night(run: Run, setting: Setting, case: Case) -> tuple[Outcome, dict[str, A
         if unproven:
             outcome.degrade(unproven)
     with run.phases.phase("report", "writing the files and the page"):
-        status = publish_night(run, night, outcome, forecasts, known, tied, schedule, fetched, area, fallbacks)
+        status = publish_night(
+            run, night, outcome, forecasts, known, tied, schedule, fetched, area, fallbacks, forecasters
+        )
     return outcome, status
 
 
-def _forecast(run: Run, setting: Setting, fetched: Fetched) -> tuple[dict[str, Forecast], dict[str, str]]:
-    """Every target of the night by name (``price`` in the morning, ``wind SITE``, ``load``), and why a model was replaced."""
+def _forecast(
+    run: Run, setting: Setting, fetched: Fetched
+) -> tuple[dict[str, Forecast], dict[str, str], dict[str, Mapping[str, Any]]]:
+    """Every target of the night by name (``price`` in the morning, ``wind SITE``, ``load``), why a model was replaced,
+    and the contest of each target's forecasters."""
     config, night = run.config, setting.night
+    rules = rules_of(config["recalibration"])
     desk = ForecastDesk(
         setting.store,
         setting.source.name,
@@ -101,18 +110,24 @@ def _forecast(run: Run, setting: Setting, fetched: Fetched) -> tuple[dict[str, F
         float(config["artefacts"]["max_age_days"]),
         list(config["fallback"]["models"]),
         fetched.records,
+        rules,
+        TimeBudget(rules.budget_s if rules else 0.0),
     )
     made: dict[str, Made] = {}
     fallbacks: dict[str, str] = {}
+    forecasters: dict[str, Mapping[str, Any]] = {}
     for target in setting.area.targets(night, fetched.simulated):
         answer = desk.forecast(target, run.phases)
+        if answer.contest is not None:
+            forecasters[target.name] = answer.contest
         for forecast in answer.forecasts:
             label = setting.area.label(target, forecast.zone)
             made[label] = Made(forecast, answer.trained, target)
             if answer.fallback:
                 fallbacks[label] = answer.fallback
     with run.phases.phase("forecast", "joint scenarios"):
-        return with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed), fallbacks
+        joint = with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed)
+    return joint, fallbacks, forecasters
 
 
 def _known(store: Store, night: Night, area: LocalArea) -> dict[str, pd.DataFrame]:

@@ -66,6 +66,7 @@ def nightly_page(
     price = dict(prices or {}) or _planned_prices(view, forecasts)
     sections = [
         forecast_section(forecasts, known, market_time_zone),
+        forecasters_section(summary, market_time_zone),
         inputs_section(forecasts, summary, market_time_zone),
         dispatch_section(view, market_time_zone, price),
         storage_section(view, market_time_zone),
@@ -133,6 +134,39 @@ def forecast_section(forecasts: Mapping[str, Forecast], known: Mapping[str, pd.D
     if hidden > 0:
         lead += f" {hidden} more are listed in the table."
     return Section("Forecast", lead if charts else "This plan used no forecast.", charts, [table] if rows else [])
+
+
+def forecasters_section(summary: Mapping[str, Any], time_zone: str) -> Section | None:
+    """Which artefact serves each target, and how its challenger does on the days delivered since."""
+    contests: Mapping[str, Mapping[str, Any]] = summary.get("forecasters") or {}
+    rows: list[list[str | Cell]] = []
+    for target, one in contests.items():
+        gain = one["challenger_gain"]
+        rows.append(
+            [
+                sentence(target),
+                instant(one["champion"], time_zone),
+                instant(one["serving_since"], time_zone),
+                instant(one["challenger"], time_zone) if one["challenger"] else "none",
+                number(100 * gain) if gain is not None else "not yet",
+                f"{one['days_compared']} of {one['days_needed']}",
+                one["event"] or "no change",
+            ]
+        )
+    if not rows:
+        return None
+    lead = "; ".join(f"{sentence(target)}: {one['words']}" for target, one in contests.items()) + "."
+    columns = (
+        "Forecaster",
+        "Champion learned up to",
+        "Serves since",
+        "Challenger learned up to",
+        "Challenger better by, %",
+        "Days compared",
+        "This night",
+    )
+    table = Table("Champion and challenger of each forecaster", columns, rows, numeric=(4,))
+    return Section("Forecasters", lead, tables=[table])
 
 
 def inputs_section(forecasts: Mapping[str, Forecast], summary: Mapping[str, Any], time_zone: str) -> Section:

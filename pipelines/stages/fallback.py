@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import forecasting
 from forecasting.errors import ForecastingError, StorageError
 from forecasting.forecast import Forecast
 from forecasting.samples import DayAheadSamples
 from forecasting.store import Store
 from forecasting.windows import DecisionTime
-from pipelines.errors import ForecastFailedError
+from pipelines.errors import MODEL_FAILURES, ForecastFailedError, first_line
 from pipelines.progress import Phases
 from pipelines.stages import predict
 from pipelines.stages.night import Night
 from pipelines.stages.predict import Target, Trained, Training
+from pipelines.stages.recalibrate import Contest, Rules
+from pipelines.time_budget import TimeBudget
 
 log = logging.getLogger("adno")
-
-#: What a model that fails may raise; anything else is a defect of the job itself.
-FAILURES = (ForecastingError, RuntimeError, ArithmeticError, ValueError, MemoryError)
 
 #: Older artefacts of the same recipe that are tried before another model is.
 OLDER_ARTEFACTS = 3
@@ -40,18 +38,23 @@ class Attempt:
 
 @dataclass(frozen=True)
 class TargetForecasts:
-    """Forecasts of one target, and why they are not from the configured model (empty if they are)."""
+    """Forecasts of one target, and why they are not from the configured model (empty if they are).
+
+    contest: what the status says of champion and challenger, if the model is recalibrated.
+    """
 
     trained: Trained
     forecasts: list[Forecast]
     fallback: str = ""
+    contest: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class ForecastDesk:
     """What every forecast of a night shares.
 
-    source: name of the data source; root: folder of artefacts; models: names to fall back to, in order.
+    source: name of the data source; root: folder of artefacts; models: names to fall back to, in order. rules: how the
+    champion is challenged, within ``budget``; without them an artefact serves until it is too old.
     """
 
     store: Store
@@ -63,6 +66,8 @@ class ForecastDesk:
     max_age_days: float
     models: Sequence[str]
     records: Mapping[str, Mapping[str, Any]]
+    rules: Rules | None = None
+    budget: TimeBudget = field(default_factory=lambda: TimeBudget(0.0))
 
     def forecast(self, target: Target, phases: Phases) -> TargetForecasts:
         """The forecasts of the first attempt that succeeds.
@@ -71,8 +76,11 @@ class ForecastDesk:
         attempt succeeds, and at once what says that the configuration is wrong or the disk full.
         """
         samples = predict.past_samples(self.store, target, self.night, self.decision, self.training)
+        contest = self._contest(target)
+        if contest is not None:
+            contest.settle(samples)
         failures: list[tuple[str, Exception]] = []
-        for attempt in self._attempts(target, samples):
+        for attempt in self._attempts(target, samples, contest):
             try:
                 with phases.phase("train", f"{attempt.name} for {target.name}", bar=phases.watched):
                     trained = attempt.obtain()
@@ -80,55 +88,61 @@ class ForecastDesk:
                     forecasts = predict.forecast_places(
                         self.store, target, self.night, trained, attempt.training, self.records
                     )
-            except FAILURES as error:
+            except MODEL_FAILURES as error:
                 if isinstance(error, StorageError) or (isinstance(error, ForecastingError) and error.exit_code != 1):
                     raise
                 log.warning("%s for %s failed", attempt.name, target.name, exc_info=True)
                 failures.append((attempt.name, error))
                 continue
-            return TargetForecasts(trained, forecasts, self._words(target, failures, attempt))
-        told = "; ".join(f"{name} failed: {_first_line(error)}" for name, error in failures)
+            verdict = None
+            if contest is not None and attempt.training is self.training:
+                with phases.phase("recalibrate", f"champion and challenger for {target.name}"):
+                    contest.used(trained, first_line(failures[0][1]) if failures else "")
+                    contest.enter(trained, samples)
+                verdict = contest.verdict()
+            return TargetForecasts(trained, forecasts, self._words(target, failures, attempt), verdict)
+        told = "; ".join(f"{name} failed: {first_line(error)}" for name, error in failures)
         raise ForecastFailedError(f"no forecast of {target.name}: {told}") from failures[0][1]
 
     def _words(self, target: Target, failures: Sequence[tuple[str, Exception]], used: Attempt) -> str:
         if not failures:
             return ""
         name, error = failures[0]
-        return f"{target.name} forecast by {used.name}, because {name} failed: {_first_line(error)}"
+        return f"{target.name} forecast by {used.name}, because {name} failed: {first_line(error)}"
 
-    def _attempts(self, target: Target, samples: DayAheadSamples) -> Iterator[Attempt]:
-        first = self._of_model(self.training, target, samples)
-        yield first
+    def _contest(self, target: Target) -> Contest | None:
+        if self.rules is None:
+            return None
         path = predict.artefact_path(self.root, self.source, target, self.night, self.training)
-        for stamp, older in predict.saved_artefacts(path, self.night)[:OLDER_ARTEFACTS]:
-            yield self._of_file(older, f"its artefact of {stamp:%Y-%m-%d %H:%M} UTC", samples)
+        return Contest(path, self.store, target, self.night, self.training, self.rules, self.budget)
+
+    def _attempts(self, target: Target, samples: DayAheadSamples, contest: Contest | None) -> Iterator[Attempt]:
+        path = predict.artefact_path(self.root, self.source, target, self.night, self.training)
+        saved = (
+            predict.saved_artefact(path, self.night, self.max_age_days)
+            if contest is None
+            else contest.serving(self.max_age_days)
+        )
+        yield self._of_model(self.training, target, samples, saved)
+        older = dict(contest.reserves() if contest is not None else [])
+        older |= dict(predict.saved_artefacts(path, self.night)[:OLDER_ARTEFACTS])
+        for stamp, reserve in sorted(older.items(), reverse=True):
+            if reserve != saved:
+                yield self._of_file(reserve, f"its artefact of {stamp:%Y-%m-%d %H:%M} UTC", samples)
         for name in self.models:
             if name != self.training.model["name"]:
-                yield self._of_model(replace(self.training, model={"name": name}), target, samples)
+                training = replace(self.training, model={"name": name})
+                other = predict.artefact_path(self.root, self.source, target, self.night, training)
+                saved = predict.saved_artefact(other, self.night, self.max_age_days)
+                yield self._of_model(training, target, samples, saved)
 
-    def _of_model(self, training: Training, target: Target, samples: DayAheadSamples) -> Attempt:
-        def obtain() -> Trained:
-            return predict.obtain(
-                self.store,
-                self.source,
-                target,
-                self.night,
-                self.decision,
-                training,
-                self.root,
-                self.max_age_days,
-                samples,
-            )
-
-        return Attempt(str(training.model["name"]), training, obtain)
+    def _of_model(self, training: Training, target: Target, samples: DayAheadSamples, saved: Path | None) -> Attempt:
+        path = predict.artefact_path(self.root, self.source, target, self.night, training)
+        return Attempt(
+            str(training.model["name"]),
+            training,
+            lambda: predict.loaded_or_trained(saved, path, samples, self.night, training),
+        )
 
     def _of_file(self, path: Path, name: str, samples: DayAheadSamples) -> Attempt:
-        def obtain() -> Trained:
-            recent = predict.split(samples, self.night, self.training.valid_days)[1]
-            return Trained(forecasting.load(path), recent, None, predict.credible_range(samples))
-
-        return Attempt(name, self.training, obtain)
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0] or type(error).__name__
+        return Attempt(name, self.training, lambda: predict.loaded(path, samples, self.night, self.training))

@@ -32,8 +32,14 @@ _HELP = {
 }
 
 
-def status_record(night: Night, status: str, reasons: Sequence[str], seconds: Mapping[str, float]) -> dict[str, Any]:
-    """What ``status.json`` says."""
+def status_record(
+    night: Night,
+    status: str,
+    reasons: Sequence[str],
+    seconds: Mapping[str, float],
+    forecasters: Mapping[str, Mapping[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """What ``status.json`` says; ``forecasters``: champion and challenger by target."""
     return {
         "status": status,
         "reasons": list(reasons),
@@ -43,6 +49,7 @@ def status_record(night: Night, status: str, reasons: Sequence[str], seconds: Ma
         "delivery_day": night.delivery_day.isoformat(),
         "finished_at": clock.now(),
         "seconds": dict(seconds),
+        "forecasters": dict(forecasters or {}),
     }
 
 

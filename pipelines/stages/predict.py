@@ -166,6 +166,11 @@ def artefact_path(root: Path, source: str, target: Target, night: Night, trainin
     return root / source / night.zone / f"{target.name}-{night.mode}-{training.model['name']}-{digest}-{stamp}.pt"
 
 
+def recipe_of(path: Path) -> str:
+    """What the names of all artefacts of one recipe begin with."""
+    return path.name.rsplit("-", 3)[0]
+
+
 def saved_artefact(path: Path, night: Night, max_age_days: float) -> Path | None:
     """The newest artefact of the same recipe that was trained at or before ``night.as_of`` and is not too old."""
     for stamp, other in saved_artefacts(path, night):
@@ -175,7 +180,7 @@ def saved_artefact(path: Path, night: Night, max_age_days: float) -> Path | None
 
 def saved_artefacts(path: Path, night: Night) -> list[tuple[pd.Timestamp, Path]]:
     """Every artefact of the same recipe trained at or before ``night.as_of``, with that instant, the newest first."""
-    prefix = path.name.rsplit("-", 3)[0]
+    prefix = recipe_of(path)
     found = []
     for other in path.parent.glob(f"{prefix}-*.pt"):
         stamp = pd.to_datetime(
@@ -195,28 +200,38 @@ def obtain(
     training: Training,
     root: Path,
     max_age_days: float,
-    samples: DayAheadSamples | None = None,
 ) -> Trained:
-    """The saved forecaster of this recipe, or a newly trained one, saved. A damaged artefact is trained anew.
-
-    ``samples`` are the past samples, if they have been built already.
-    """
-    if samples is None:
-        samples = past_samples(store, target, night, decision, training)
-    credible = credible_range(samples)
-    recent = split(samples, night, training.valid_days)[1]
+    """The saved forecaster of this recipe, or a newly trained one, saved. A damaged artefact is trained anew."""
+    samples = past_samples(store, target, night, decision, training)
     path = artefact_path(root, source, target, night, training)
-    saved = saved_artefact(path, night, max_age_days)
+    return loaded_or_trained(saved_artefact(path, night, max_age_days), path, samples, night, training)
+
+
+def loaded_or_trained(
+    saved: Path | None, path: Path, samples: DayAheadSamples, night: Night, training: Training
+) -> Trained:
+    """The forecaster of ``saved``; if there is none, or it is damaged, one trained on ``samples`` and saved at ``path``."""
     if saved is not None:
         try:
-            return Trained(forecasting.load(saved), recent, None, credible)
+            return loaded(saved, samples, night, training)
         except ArtefactError:
             saved = None
     model, report = train(samples, night, training)
+    save(path, model, samples, night, training)
+    return replace(loaded(path, samples, night, training), report=report)
+
+
+def loaded(path: Path, samples: DayAheadSamples, night: Night, training: Training) -> Trained:
+    """The forecaster saved at ``path``, with the recent days of ``samples``. Raises ``ArtefactError``."""
+    recent = split(samples, night, training.valid_days)[1]
+    return Trained(forecasting.load(path), recent, None, credible_range(samples))
+
+
+def save(path: Path, model: Forecaster, samples: DayAheadSamples, night: Night, training: Training) -> None:
+    """Write ``model`` as the artefact ``path`` of this night."""
     forecasting.save(
         path, model, samples, seed=training.seed, newest_available_at=night.as_of, config=dict(training.model)
     )
-    return Trained(forecasting.load(path), recent, report, credible)
 
 
 def credible_range(past: DayAheadSamples) -> tuple[float, float]:
@@ -250,28 +265,31 @@ def forecast_places(
     """One forecast for each place of the target, in the unit of its series."""
     forecasts = []
     for place in target.places:
-        plan = plan_of(target, place, night)
-        row = live_sample(
-            store,
-            plan,
-            day=night.delivery_day,
-            as_of=night.as_of,
-            time_zone=night.market_time_zone,
-            history_days=training.lookback_days,
-            step_minutes=night.step_minutes,
-        )
-        scale = target.scale(place)
-        unit_row = scaled(row, 1 / scale)
+        unit_row = live_row(store, target, place, night, training)
         forecast = trained.forecaster.forecast(
             unit_row,
             night.index,
             time_zone=night.market_time_zone,
-            inputs=_inputs(plan, night, records),
+            inputs=_inputs(plan_of(target, place, night), night, records),
             simulated=target.simulated,
             prediction=calibrated(trained, target, place, unit_row),
         )
-        forecasts.append(times(forecast, scale))
+        forecasts.append(times(forecast, target.scale(place)))
     return forecasts
+
+
+def live_row(store: Store, target: Target, place: str, night: Night, training: Training) -> DayAheadSamples:
+    """What is known of the delivery day at ``night.as_of``, in units of the samples: one row."""
+    row = live_sample(
+        store,
+        plan_of(target, place, night),
+        day=night.delivery_day,
+        as_of=night.as_of,
+        time_zone=night.market_time_zone,
+        history_days=training.lookback_days,
+        step_minutes=night.step_minutes,
+    )
+    return scaled(row, 1 / target.scale(place))
 
 
 def times(forecast: Forecast, factor: float) -> Forecast:

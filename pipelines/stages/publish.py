@@ -98,6 +98,7 @@ def publish_night(
     fetched: Fetched,
     area: LocalArea,
     fallbacks: Mapping[str, str] | None = None,
+    forecasters: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """Write every file of the night but ``summary.json``, and fill the outcome's record; returns the status record."""
     from pipelines.report.nightly import nightly_page
@@ -113,6 +114,7 @@ def publish_night(
         "simulated": area.source.simulated,
         "inputs": fetched.records,
         "forecast": forecast_record(forecasts, fallbacks),
+        "forecasters": forecasters or {},
         "dispatch": dispatch_record(schedule),
     }
     summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, "seconds": run.phases.seconds}
@@ -134,7 +136,7 @@ def publish_night(
         simulated=area.source.simulated or bool(fetched.simulated),
         provenance=run.provenance(),
     )
-    status = status_record(night, outcome.status, outcome.reasons, run.phases.seconds)
+    status = status_record(night, outcome.status, outcome.reasons, run.phases.seconds, forecasters)
     with run.folder.together() as folder:
         folder.frame(
             "forecast.parquet", pd.concat([forecast.to_frame() for forecast in forecasts.values()]).reset_index()
