@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +19,15 @@ from forecasting.store import Store
 from pipelines.app import Outcome, Run, command
 from pipelines.errors import FolderError, LockedError
 from pipelines.stages import plan, predict
+from pipelines.stages.books import book_failure, keep_books
 from pipelines.stages.fallback import ForecastDesk
 from pipelines.stages.fetch import Fetched
+from pipelines.stages.ledger import night_record
+from pipelines.stages.listeners import listeners_of
 from pipelines.stages.local import LocalArea
-from pipelines.stages.monitoring import Monitor, webhook_of
+from pipelines.stages.monitoring import Monitor
 from pipelines.stages.night import Mode, Night
+from pipelines.stages.outcomes import with_outcomes
 from pipelines.stages.publish import NIGHT_FILES, publish_night
 from pipelines.stages.recalibrate import rules_of
 from pipelines.stages.scenarios import Made, with_joint_paths
@@ -48,20 +54,46 @@ def _watched_night(run: Run) -> Outcome:
     case = plan.configured_case(config)  # a mistake in the case shows before the work begins
     watch = config["monitoring"]
     folder = Path(watch["folder"]) if watch["folder"] else setting.store.root / "monitoring"
-    monitor = Monitor(folder, setting.night, webhook_of(watch["webhook"]))
+    monitor = Monitor(folder, setting.night, listeners_of(watch, setting.night))
     run.phases.beat = monitor.beat
     with store_lock(setting.store.root):
         try:
             run.folder.set_aside(NIGHT_FILES)
-            outcome, status = _night(run, setting, case)
+            done = _night(run, setting, case)
         except BaseException as error:
             monitor.failed(error, run.phases.seconds)
+            book_failure(setting.store, setting.night, error, config["site"])
             raise
-        monitor.ended(status, outcome.record["dispatch"]["objective"])
-    return outcome
+        _tell(run, setting, monitor, done)
+    return done.outcome
 
 
-def _night(run: Run, setting: Setting, case: Case) -> tuple[Outcome, dict[str, Any]]:
+@dataclass(frozen=True)
+class _Published:
+    """A night whose plan is out: its outcome, its status, and how its record for the ledger is made."""
+
+    outcome: Outcome
+    status: Mapping[str, Any]
+    record: Callable[[], Mapping[str, Any]]
+
+
+def _tell(run: Run, setting: Setting, monitor: Monitor, done: _Published) -> None:
+    """Tell whoever listens, book the night and refresh the site; what does not work is a warning in the status."""
+    objective = done.outcome.record["dispatch"]["objective"]
+    with run.phases.phase("deliver", "telling the listeners"):
+        plan_text = (run.folder.path / "plan.json").read_text(encoding="utf-8")
+        status = monitor.ended(done.status, objective, plan_text)
+        run.folder.record("status.json", status)
+    with run.phases.phase("site", "booking the night and refreshing the site"):
+        late = keep_books(setting.store, setting.night, done.record, run.folder.path, run.config["site"])
+    if late:
+        status = {**status, "warnings": [*status["warnings"], *late]}
+        monitor.note(status, objective)
+        run.folder.record("status.json", status)
+    done.outcome.record["warnings"] = status["warnings"]
+
+
+def _night(run: Run, setting: Setting, case: Case) -> _Published:
     config, outcome = run.config, Outcome()
     night, store, area = setting.night, setting.store, setting.area
     with run.phases.phase("fetch", f"fetching {night}"):
@@ -74,23 +106,27 @@ def _night(run: Run, setting: Setting, case: Case) -> tuple[Outcome, dict[str, A
         outcome.degrade(reason)
     known = _known(store, night, area)
     with run.phases.phase("dispatch", f"dispatch of {case.name}, solved and certified"):
+        peak, currency = area.peak_load(store, night), float(config["money"]["case_currency_per_eur"])
         price = forecasts["price"].mean if "price" in forecasts else known["price"]["actual"].to_numpy()
         tied = plan.tie_to_day(
             case,
             night,
             price,
             [(forecasts[f"wind {site}"].mean, area.capacity_mw[site]) for site in area.sites],
-            forecasts["load"].mean / area.peak_load(store, night) if "load" in forecasts else None,
-            float(config["money"]["case_currency_per_eur"]),
+            forecasts["load"].mean / peak if "load" in forecasts else None,
+            currency,
         )
         schedule, unproven = plan.solve_or_best(tied, config, run.seed, float(config["fallback"]["largest_gap"]))
         if unproven:
             outcome.degrade(unproven)
+        schedule = with_outcomes(schedule, case, night, forecasts, price, area, peak, currency)
     with run.phases.phase("report", "writing the files and the page"):
         status = publish_night(
             run, night, outcome, forecasts, known, tied, schedule, fetched, area, fallbacks, forecasters
         )
-    return outcome, status
+    summary = {**run.provenance(), **outcome.record, "status": outcome.status, "reasons": outcome.reasons}
+    record = partial(night_record, night, summary, forecasts, tied, schedule, area, peak, currency)
+    return _Published(outcome, status, record)
 
 
 def _forecast(

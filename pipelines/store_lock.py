@@ -18,6 +18,9 @@ log = logging.getLogger("adno")
 
 FILE_NAME = ".lock"
 
+#: What a killed writer may leave: temporary files of partitions, of the ledger and of the status.
+HALF_WRITTEN = ("series=*/zone=*/month=*/.rows-*.tmp", "nights/*/*/*/.*", "monitoring/.*")
+
 
 @contextmanager
 def store_lock(root: Path) -> Iterator[None]:
@@ -53,8 +56,9 @@ def _enter(handle: int, root: Path) -> None:
     if left:
         log.warning("the run of process %s, started %s, did not finish; this one resumes", *_holder(left))
     try:
-        for partial in root.glob("series=*/zone=*/month=*/.rows-*.tmp"):
-            partial.unlink(missing_ok=True)
+        for pattern in HALF_WRITTEN:
+            for partial in root.glob(pattern):
+                partial.unlink(missing_ok=True)
         _write(handle, json.dumps({"pid": os.getpid(), "started": clock.now().isoformat(timespec="seconds")}))
     except OSError as error:
         raise FolderError(f"cannot write the store at {root} ({error.strerror or error}); free the disk") from error

@@ -29,10 +29,14 @@ SIMULATED_BANNER = "This page shows simulated data: its series come from a stoch
 
 @dataclass(frozen=True)
 class Cell:
-    """A table cell with a verdict: ``tone`` is ``good``, ``warn`` or ``bad`` and colours what the text already says."""
+    """A table cell with a verdict: ``tone`` is ``good``, ``warn`` or ``bad`` and colours what the text already says.
+
+    ``links``: (text, relative address) of what the cell leads to, in place of its text.
+    """
 
     text: str
     tone: Literal["good", "warn", "bad"] | None = None
+    links: Sequence[tuple[str, str]] = ()
 
 
 @dataclass(frozen=True)
@@ -58,13 +62,14 @@ class Headline:
 
 @dataclass(frozen=True)
 class Section:
-    """One part of a page: a leading sentence that says the result, then figures, tables and text."""
+    """One part of a page: a leading sentence that says the result, then figures, tables, text and links to files."""
 
     title: str
     lead: str = ""
     figures: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
     text: Sequence[str] = ()
+    links: Sequence[tuple[str, str]] = ()
 
     @property
     def anchor(self) -> str:
@@ -80,6 +85,7 @@ class Page:
     status_words: the status in words, where the usual ones do not say enough.
     banners: what must be seen before any figure, such as "simulated data".
     links: (text, relative address) of data files that lie beside the page.
+    trail: (text, relative address) of the pages around this one, shown above the title.
     """
 
     title: str
@@ -92,6 +98,7 @@ class Page:
     links: Sequence[tuple[str, str]] = ()
     footer: str = ""
     status_words: str = ""
+    trail: Sequence[tuple[str, str]] = ()
 
 
 def render(page: Page) -> str:
@@ -118,7 +125,7 @@ def write_page(path: Path | str, page: Page) -> Path:
 
 
 def _distinct(anchors: Sequence[str]) -> list[str]:
-    used = {"content": 1, "contents": 1, "status": 1}
+    used = {"content": 1, "contents": 1, "status": 1, "trail": 1}
     distinct = []
     for anchor in anchors:
         used[anchor] = used.get(anchor, 0) + 1

@@ -46,8 +46,7 @@ class Fetched:
 
     records: input name to ``origin``, ``newest`` (delivery time) and ``note``; findings: what the quality rules did to
     this night's data, in words; missing: series that have nothing at all; outages: what the data service said for the
-    series that it did not deliver; simulated: names of series that nobody measured; revised: how many stored values the
-    source has changed since, by input name.
+    series that it did not deliver; simulated: names of series that nobody measured.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -55,7 +54,6 @@ class Fetched:
     missing: list[str] = field(default_factory=list)
     outages: list[str] = field(default_factory=list)
     simulated: set[str] = field(default_factory=set)
-    revised: dict[str, int] = field(default_factory=dict)
     rows: int = 0
 
 
@@ -102,8 +100,6 @@ def fetch(
             result.records[label] = {"origin": str(InputOrigin.MISSING), "newest": None, "note": str(error)}
             continue
         result.records[label] = _record(bringer.stored(), night, series, bringer.revised)
-        if bringer.revised:
-            result.revised[label] = bringer.revised
         if served:
             result.records[label] |= {
                 "origin": str(InputOrigin.FALLBACK),

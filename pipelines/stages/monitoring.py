@@ -8,7 +8,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import requests
 
@@ -27,6 +27,7 @@ _HELP = {
     "adno_nightly_as_of_timestamp_seconds": "the instant for which the last night was run",
     "adno_nightly_delivery_timestamp_seconds": "first step of the delivery day of the last night",
     "adno_nightly_reasons": "number of reasons why the last night is degraded or failed",
+    "adno_nightly_warnings": "number of things beside the plan that did not work, such as a broker that was not reached",
     "adno_nightly_phase_seconds": "wall time of the last night by phase",
     "adno_nightly_objective": "profit or cost of the last plan, in the currency of the case",
 }
@@ -50,6 +51,7 @@ def status_record(
         "finished_at": clock.now(),
         "seconds": dict(seconds),
         "forecasters": dict(forecasters or {}),
+        "warnings": [],
     }
 
 
@@ -61,6 +63,7 @@ def prometheus_text(night: Night, record: Mapping[str, Any], objective: float | 
         "adno_nightly_as_of_timestamp_seconds": [({}, night.as_of.timestamp())],
         "adno_nightly_delivery_timestamp_seconds": [({}, night.index[0].timestamp())],
         "adno_nightly_reasons": [({}, float(len(record["reasons"])))],
+        "adno_nightly_warnings": [({}, float(len(record["warnings"])))],
         "adno_nightly_phase_seconds": [({"phase": name}, value) for name, value in record["seconds"].items()],
     }
     if objective is not None:
@@ -85,16 +88,13 @@ class Webhook:
     url: str = field(repr=False)
     timeout_s: float
 
-    def post(self, record: Mapping[str, Any]) -> bool:
-        """Post the record as JSON; False if nobody took it. The night does not depend on it."""
+    def tell(self, record: Mapping[str, Any], _plan: str | None = None) -> str:
+        """Post the record as JSON; returns why nobody took it, empty if somebody did. The night does not depend on it."""
         try:
             answer = requests.post(self.url, json=plain(record), timeout=self.timeout_s)
         except requests.RequestException as error:
-            log.warning("the webhook was not reached (%s)", type(error).__name__)
-            return False
-        if not answer.ok:
-            log.warning("the webhook answered with HTTP %s", answer.status_code)
-        return bool(answer.ok)
+            return f"the webhook was not reached ({type(error).__name__})"
+        return "" if answer.ok else f"the webhook answered with HTTP {answer.status_code}"
 
 
 def webhook_of(settings: Mapping[str, Any]) -> Webhook | None:
@@ -114,29 +114,52 @@ def webhook_of(settings: Mapping[str, Any]) -> Webhook | None:
     return Webhook(url, float(settings["timeout_s"]))
 
 
+class Listener(Protocol):
+    """Somebody who is told how a night ended."""
+
+    def tell(self, record: Mapping[str, Any], plan: str | None = None) -> str:
+        """Hand over the status and the plan, if there is one; returns what went wrong in words, empty if nothing."""
+        ...
+
+
+def words_of(error: BaseException) -> str:
+    """What an error says, for a status."""
+    return str(error) or ("stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
+
+
 @dataclass(frozen=True)
 class Monitor:
-    """Writes the state of a store's nights to ``folder``, and tells the webhook how a night ended."""
+    """Writes the state of a store's nights to ``folder``, and tells the listeners how a night ended."""
 
     folder: Path
     night: Night
-    webhook: Webhook | None = None
+    listeners: Sequence[Listener] = ()
 
     def beat(self, phase: str, doing: str) -> None:
         """Renew the heartbeat: which process is doing what since when. A disk that refuses it does not stop the night."""
         self._write("heartbeat", {"pid": os.getpid(), "phase": phase, "doing": doing, "at": clock.now()})
 
-    def ended(self, record: Mapping[str, Any], objective: float | None = None) -> None:
-        """Publish how the night ended."""
+    def ended(
+        self, record: Mapping[str, Any], objective: float | None = None, plan: str | None = None
+    ) -> dict[str, Any]:
+        """Publish how the night ended; returns the status with a warning for each listener that was not reached."""
+        self.note(record, objective)  # first, as a listener may keep the night waiting
+        warnings = [words for listener in self.listeners if (words := listener.tell(record, plan))]
+        for words in warnings:
+            log.warning("%s", words)
+        told = {**record, "warnings": [*record["warnings"], *warnings]}
+        if warnings:
+            self.note(told, objective)
+        return told
+
+    def note(self, record: Mapping[str, Any], objective: float | None = None) -> None:
+        """Write the status and its metrics without telling anybody."""
         self._write("status.json", record)
         self._write("status.prom", prometheus_text(self.night, record, objective))
-        if self.webhook is not None:
-            self.webhook.post(record)
 
     def failed(self, error: BaseException, seconds: Mapping[str, float]) -> None:
         """Publish that the night failed, and why."""
-        said = str(error) or ("stopped by Ctrl-C" if isinstance(error, KeyboardInterrupt) else type(error).__name__)
-        self.ended(status_record(self.night, "failed", [said], seconds))
+        self.ended(status_record(self.night, "failed", [words_of(error)], seconds))
 
     def _write(self, name: str, content: Mapping[str, Any] | str) -> None:
         text = content if isinstance(content, str) else json.dumps(plain(content), indent=2) + "\n"

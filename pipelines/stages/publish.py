@@ -124,7 +124,7 @@ def publish_night(
         schedule,
         summary={**summary, **outcome.record},
         market_time_zone=night.market_time_zone,
-        links=[(name, name) for name in ("schedule.csv", "plan.json", "summary.json")],
+        links=[(name, name) for name in ("schedule.csv", "plan.json", "status.json")],
         **network_view(case, schedule),
     )
     rows = schedule_rows(schedule)

@@ -27,6 +27,7 @@ QUICK = (
     "history.lookback_days=8",
     "forecast.scenarios=5",
     "local.sites=1",
+    "site.refresh=false",
 )
 AS_OF = "2022-06-14T11:30+02:00"
 
