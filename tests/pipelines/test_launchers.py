@@ -1,7 +1,13 @@
-"""Sweeps on other launchers: jobs in processes of their own, in folders of their own, give the rows of one process."""
+"""Sweeps: on any launcher, and after a kill, every job is in a folder of its own with the rows of one process."""
 
 from __future__ import annotations
 
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -9,7 +15,7 @@ import pytest
 
 from tests.pipelines.running import run_here, run_shell
 
-JOB = ("realisations.count=6", "realisations.chunk=3", "regret.realisations=3", "parts.root=null")
+JOB = ("realisations.count=8", "realisations.chunk=2", "regret.realisations=4")
 LEVELS = ("0.5", "1.0")
 LAUNCHERS = {
     "joblib": ("hydra_plugins.hydra_joblib_launcher", ("hydra.launcher.n_jobs=2",)),
@@ -21,9 +27,17 @@ LAUNCHERS = {
 def one_process(tmp_path_factory: pytest.TempPathFactory) -> dict[str, pd.DataFrame]:
     folder = tmp_path_factory.mktemp("here")
     return {
-        level: run_here("evaluate", folder / level, *JOB, f"what_if.spot={level}").table("realisations.parquet")
+        level: run_here("evaluate", folder / level, *JOB, "parts.root=null", f"what_if.spot={level}").table(
+            "realisations.parquet"
+        )
         for level in LEVELS
     }
+
+
+def same_rows(sweep: Path, expected: dict[str, pd.DataFrame]) -> None:
+    for number, level in enumerate(LEVELS):
+        assert (sweep / str(number) / "summary.json").exists()
+        pd.testing.assert_frame_equal(pd.read_parquet(sweep / str(number) / "realisations.parquet"), expected[level])
 
 
 @pytest.mark.slow
@@ -39,7 +53,28 @@ def test_a_sweep_on_the_launcher_gives_the_rows_of_one_process(
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     (sweep,) = (tmp_path / "multirun" / "evaluate").iterdir()
-    for number, level in enumerate(LEVELS):
-        assert (sweep / str(number) / "summary.json").exists()
-        rows = pd.read_parquet(sweep / str(number) / "realisations.parquet")
-        pd.testing.assert_frame_equal(rows, one_process[level])
+    same_rows(sweep, one_process)
+
+
+def test_a_sweep_killed_halfway_and_started_again_redoes_nothing_that_is_done(
+    one_process: dict[str, pd.DataFrame], tmp_path: Path
+) -> None:
+    """Killed once the second job has settled two of its eight days, before it has written a summary."""
+    arguments = ["--multirun", *JOB, f"what_if.spot={','.join(LEVELS)}"]
+    command = [sys.executable, "-m", "pipelines.evaluate", *arguments, "hydra.sweep.dir=first"]
+    sweep = subprocess.Popen(
+        command, cwd=tmp_path, env={**os.environ, "OMP_NUM_THREADS": "1"}, stdout=subprocess.DEVNULL
+    )
+    parts, deadline = tmp_path / "parts" / "evaluate", time.monotonic() + 200
+    while len(list(parts.glob("[!.]*.parquet"))) < 5 and sweep.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.002)
+    sweep.send_signal(signal.SIGKILL)
+    assert sweep.wait() == -signal.SIGKILL
+    assert (tmp_path / "first" / "0" / "summary.json").exists()
+    assert not (tmp_path / "first" / "1" / "summary.json").exists()
+    again = run_shell("evaluate", tmp_path, *arguments, "hydra.sweep.dir=second")
+    assert again.returncode == 0, again.stderr
+    same_rows(tmp_path / "second", one_process)
+    reused = [json.loads((tmp_path / "second" / n / "summary.json").read_text())["reused"] for n in ("0", "1")]
+    assert reused[0] == 8
+    assert reused[1] >= 2
