@@ -53,6 +53,8 @@ def run(run: Run) -> Outcome:
             level = float(config["plan"]["stochastic"]["risk_level"])
             chosen |= worth_of_scenarios(frame["profit"].to_numpy(), frame["deterministic_profit"].to_numpy(), level)
     rate = (count - reused) / (time.perf_counter() - started) if count > reused else None
+    if not origin["simulated"] and days.simulated:
+        origin |= {"simulated_in_part": True, "simulated_series": list(days.simulated)}
     outcome.record = {**_record(run, case, frame, outcome), **origin, "realisations_per_second": rate, "reused": reused}
     outcome.record |= _plan_record(run, case, days.plan) | ({"stochastic": chosen} if chosen else {})
     if config["settle"]["network"]:

@@ -41,6 +41,7 @@ def evaluate_page(
     comparison: a row per method that was settled on the same realisations.
     """
     sections = [distribution_section(summary, realisations, currency), penalty_section(summary, currency)]
+    sections.append(scenario_section(summary, currency))
     if comparison is not None and len(comparison):
         sections.append(comparison_section(comparison, currency))
     sections.append(provenance_section(summary, "UTC"))
@@ -55,7 +56,7 @@ def evaluate_page(
         ),
         status=summary.get("status", "ok"),
         reasons=[str(reason) for reason in summary.get("reasons", ())],
-        banners=[SIMULATED_BANNER] if summary.get("simulated") else [],
+        banners=_banners(summary),
         headlines=[
             Headline("Efficiency", number(summary.get("efficiency")), "", _interval(summary.get("efficiency_ci95"))),
             Headline(
@@ -66,6 +67,14 @@ def evaluate_page(
         sections=[section for section in sections if section is not None],
         links=links,
     )
+
+
+def _banners(summary: Mapping[str, Any]) -> list[str]:
+    """What nobody measured."""
+    if summary.get("simulated"):
+        return [SIMULATED_BANNER]
+    named = [plain(name) for name in summary.get("simulated_series") or ()]
+    return [f"This page shows simulated data in part: {', '.join(named)}. The other series are real."] if named else []
 
 
 def distribution_section(summary: Mapping[str, Any], realisations: pd.DataFrame, currency: str) -> Section:
@@ -107,6 +116,37 @@ def penalty_section(summary: Mapping[str, Any], currency: str) -> Section | None
         tables.append(Table(UNIT_PRICE_TITLE, ("Item", columns[1]), printed, numeric=(1,)))
     lead = f"Forecast errors cost {number(total)} {currency} on average.".replace(" .", ".")
     return Section("Penalties", lead, [bars(parts, "Penalty by reason", f"penalty, {currency}".rstrip(", "))], tables)
+
+
+def scenario_section(summary: Mapping[str, Any], currency: str) -> Section | None:
+    """What the plan on scenarios earned above the plan on the forecast, settled on the same days."""
+    found = summary.get("stochastic")
+    if not found:
+        return None
+    money = f", {currency}".rstrip(", ")
+    rows = [
+        [f"Gain over the plan on the forecast{money}", f"{number(found['vss'])} ({_interval(found['vss_ci95'])})"],
+        ["p-value, paired by day", number(found["p_value"])],
+        [f"Profit of the plan on the forecast{money}", number(found["deterministic_profit_mean"])],
+        [f"Mean of its worst days{money}", number(found["deterministic_worst_days_mean"])],
+        [f"Mean of the worst days of the plan on scenarios{money}", number(found["worst_days_mean"])],
+        [f"Promised on its scenarios{money}", number(found["promised"])],
+        ["Proven relative gap", number(found["gap"])],
+        ["Scenarios, of draws", f"{number(found['scenarios'])} of {number(found['draws'])}"],
+        ["Price, wind and load of a draw", "belong together" if found["coupling"] == "keep" else "are independent"],
+    ]
+    low, high = found["vss_ci95"]
+    verdict = (
+        "earns more"
+        if low > 0
+        else "earns less"
+        if high < 0
+        else "earns neither more nor less, as far as these days tell"
+    )
+    lead = f"Settled on days that it was not made on, the plan on scenarios {verdict}."
+    return Section(
+        "Plan on scenarios", lead, tables=[Table("Value of the stochastic solution", ("What", "Value"), rows)]
+    )
 
 
 def comparison_section(comparison: pd.DataFrame, currency: str) -> Section:

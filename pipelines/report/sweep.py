@@ -33,13 +33,13 @@ def sweep_page(rows: pd.DataFrame, *, folder: str, x: str, y: Sequence[str]) -> 
     reasons = [f"job {row['job']} failed: {row['reason']}" for _, row in failed.head(10).iterrows()]
     if len(failed) > 10:
         reasons.append(f"{len(failed) - 10} more jobs failed; all are listed below")
-    simulated = "simulated" in rows.columns and rows["simulated"].isin([True]).any()
+    simulated = any(name in rows.columns and rows[name].isin([True]).any() for name in ("simulated", "simulated_in_part"))
     return Page(
         title="Sweep",
         subtitle=folder,
         status="degraded" if len(failed) else "ok",
         reasons=reasons,
-        banners=["This page shows simulated data in at least one job."] if simulated else [],
+        banners=["This page shows simulated data, at least in part."] if simulated else [],
         headlines=[
             Headline("Jobs", number(len(rows)), "", f"{degraded} degraded" if degraded else "none degraded"),
             Headline("Failed", number(len(failed)), "", "", "bad" if len(failed) else "good"),

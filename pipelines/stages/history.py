@@ -73,7 +73,8 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
         load=plan.nominal_load_mw(case) / peak,
         sites={setting.area.label(wind, site): setting.area.capacity_mw[site] for site in setting.area.sites},
     )
-    return _days(scale, told, np.datetime64(begin, "D"), draws, int(config["history"]["valid_days"]), seed)
+    days = _days(scale, told, np.datetime64(begin, "D"), draws, int(config["history"]["valid_days"]), seed)
+    return replace(days, simulated=tuple(sorted(fetched.simulated)))
 
 
 def _as_decided(setting: Setting, config: Mapping[str, Any]) -> Night:

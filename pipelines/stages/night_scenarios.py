@@ -71,4 +71,5 @@ def scenario_days(
     day = case_forecast(tied)
     labels = pd.DataFrame({"realisation": np.arange(count)})
     more = every.take(slice(count, count + draws)) if draws else None
-    return tied, Days(day, every.take(slice(0, count)), day.load_mw, labels, draws=more)
+    truth = every.take(slice(0, count))
+    return tied, Days(day, truth, day.load_mw, labels, draws=more, simulated=tuple(sorted(fetched.simulated)))

@@ -37,7 +37,7 @@ class Days:
     forecast: one day for all, or one for each; truth: ``K`` days; reference_load_mw ``[1, T]`` or ``[K, T]`` sizes the
     customers' flexible demand. labels: columns that name each day, a row per day. plan: one plan for all days or one
     each, if it is made already. draws: days that are not settled, for one plan on scenarios; nights: what the scenarios of
-    each day are drawn from, for a plan on scenarios of each.
+    each day are drawn from, for a plan on scenarios of each. simulated: series among them that nobody measured.
     """
 
     forecast: Realisations
@@ -47,6 +47,7 @@ class Days:
     plan: FirstStage | None = None
     draws: Realisations | None = None
     nights: Sequence[NightDraws] = ()
+    simulated: tuple[str, ...] = ()
 
     def part(self, rows: slice) -> Days:
         """The days at ``rows``."""

@@ -119,6 +119,30 @@ def test_an_evaluation_shows_its_intervals_and_penalties() -> None:
     assert page.sections[1].tables[0].rows[-1] == ["total", "4.000"]
 
 
+def test_the_gain_of_a_plan_on_scenarios_is_said_with_its_interval() -> None:
+    found: dict[str, object] = {
+        "vss": 5.0, "vss_ci95": [-1.0, 11.0], "p_value": 0.1, "deterministic_profit_mean": 100.0,
+        "deterministic_worst_days_mean": 50.0, "worst_days_mean": 55.0, "promised": 120.0, "gap": 1e-5, "scenarios": 10,
+        "draws": 500, "coupling": "break",
+    }  # fmt: skip
+    profit = pd.DataFrame({"profit": [1.0, 2.0]})
+
+    def section(**changed: object) -> tuple[str, list[str]]:
+        page = evaluate_page(
+            summary(stochastic={**found, **changed}, simulated=False, simulated_series=["load"]), profit
+        )
+        part = next(item for item in page.sections if item.title == "Plan on scenarios")
+        assert page.banners == ["This page shows simulated data in part: load. The other series are real."]
+        return part.lead, [str(row[1]) for row in part.tables[0].rows]
+
+    lead, values = section()
+    assert "neither more nor less" in lead
+    assert values[0] == "5.000 (95% interval \N{MINUS SIGN}1.000 to 11.00)"
+    assert values[-1] == "are independent"
+    assert "earns more." in section(vss_ci95=[1.0, 9.0])[0]
+    assert "earns less." in section(vss_ci95=[-9.0, -1.0])[0]
+
+
 def test_a_sweep_lists_failed_jobs_with_their_reason() -> None:
     rows = pd.DataFrame(
         {
