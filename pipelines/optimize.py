@@ -21,6 +21,8 @@ def run(run: Run) -> Outcome:
         schedule, unproven = plan.solve_or_best(case, run.config, run.seed, run.config["largest_gap"])
     outcome = Outcome(record={**dispatch_record(schedule), "figures": _figures(schedule)})
     del outcome.record["seconds"]  # the phases of the run hold it, and the schedule's own are on the page
+    if run.config.get("published"):
+        outcome.record["published"] = run.config["published"]
     if unproven:
         outcome.degrade(unproven)
     elif schedule.certificate.mip_gap is not None and schedule.gap is not None:
@@ -36,10 +38,10 @@ def run(run: Run) -> Outcome:
     return outcome
 
 
-def _figures(schedule: Schedule) -> dict[str, dict[str, Any]]:
-    """Figures of the whole horizon: every further table of a single row, by its name."""
-    single = {name: table for name, table in schedule.extras.items() if len(table) == 1}
-    return {name: table.iloc[0].to_dict() for name, table in single.items()}
+def _figures(schedule: Schedule) -> dict[str, Any]:
+    """Figures of the whole horizon: the columns of every further table of a single row."""
+    single = [table for table in schedule.extras.values() if len(table) == 1]
+    return {str(name): value for table in single for name, value in table.iloc[0].to_dict().items()}
 
 
 main = command("optimize", run)

@@ -205,8 +205,8 @@ def _values(variable: Any) -> np.ndarray:
 
 
 def _convergence(answer: BendersAnswer, constant: float) -> pd.DataFrame:
-    rows = [(place, s, v + constant, b + constant) for place, (s, v, b) in enumerate(answer.rounds)]
-    return pd.DataFrame(rows, columns=["round", "seconds", "objective", "bound"])
+    rows = [(s, v + constant, b + constant) for s, v, b in answer.rounds]
+    return pd.DataFrame(rows, columns=["seconds", "objective", "bound"])
 
 
 def _utc(case: SoftOpenPointCase) -> pd.Index:

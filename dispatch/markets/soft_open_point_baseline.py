@@ -61,7 +61,7 @@ def against_grid_price(solution: SoftOpenPointSolution, baseline: SoftOpenPointS
 def objective_table(solution: SoftOpenPointSolution, baseline: SoftOpenPointSolution) -> pd.DataFrame:
     """The operator's objective by item, weighted, currency: here and at the grid's purchase price."""
     here, before = solution.objective_items(), baseline.objective_items()
-    rows = [(item, value, before[item]) for item, value in here.items()]
+    rows = [(item.replace("_", " "), value, before[item]) for item, value in here.items()]
     return pd.DataFrame(rows, columns=["item", "weighted_cost", "weighted_cost_at_grid_price"])
 
 
@@ -72,5 +72,6 @@ def converter_table(solution: SoftOpenPointSolution) -> pd.DataFrame:
     values = network_values(steps, solution.exchange, np.zeros(0))
     without = replace(solution, scenario=off, terminals=np.zeros(0), network=read_network(steps, values, inputs))
     table = pd.concat([solution.voltage_table(), without.voltage_table()], ignore_index=True)
+    table = table.drop(columns="mean_deviation_pu")
     table.insert(0, "converters", ["on", "off"])
     return table.assign(objective=[solution.objective, without.objective])

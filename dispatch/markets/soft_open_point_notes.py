@@ -20,6 +20,12 @@ def notes_of(
         else "No game: the grid's purchase price is passed on, and the operator steers its converters only.",
         f"The gap is relative to the {net:,.2f} {currency} of the objective left without the purchase of the feeder's own load.",
     ]
+    weights = inputs.weights
+    if solution.scenario.security:
+        notes.append(
+            f"The cost is the operator's objective, {weights.cost:g} of its money and of a price of losses and "
+            f"{weights.voltage:g} of a price of voltage deviations; the money itself stands with the parties."
+        )
     if priced:
         saved = baseline.objective - solution.objective
         notes.append(

@@ -13,7 +13,9 @@ from forecasting.forecast import Forecast, InputRecord
 from pipelines.report.certificate_words import certificate_headline
 from pipelines.report.charts import Chart, TimeAxis, forecast_fan
 from pipelines.report.charts.forecasts import aligned
+from pipelines.report.extra_sections import extra_sections
 from pipelines.report.page import SIMULATED_BANNER, Cell, Headline, Page, Section, Table
+from pipelines.report.price_sections import price_section
 from pipelines.report.provenance import provenance_section
 from pipelines.report.schedule_sections import (
     Asset,
@@ -68,11 +70,13 @@ def nightly_page(
         forecast_section(forecasts, known, market_time_zone),
         forecasters_section(summary, market_time_zone),
         inputs_section(forecasts, summary, market_time_zone),
+        price_section(view, market_time_zone),
         dispatch_section(view, market_time_zone, price),
         storage_section(view, market_time_zone),
         response_section(view, market_time_zone),
         network_section(view, market_time_zone, feeder, assets, voltage_limits_pu),
         money_section(view),
+        *extra_sections(schedule),
         certificate_section(schedule),
         provenance_section(summary, market_time_zone, schedule),
     ]

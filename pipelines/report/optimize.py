@@ -9,7 +9,8 @@ import numpy as np
 
 from dispatch.schedule import Schedule
 from pipelines.report.certificate_words import certificate_headline
-from pipelines.report.charts import Chart, TimeAxis, bars, convergence, time_heatmap, time_lines
+from pipelines.report.charts import Chart, TimeAxis, bars, time_heatmap, time_lines
+from pipelines.report.extra_sections import extra_sections, losers_of
 from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section, Table
 from pipelines.report.price_sections import DRAWN as PRICES_DRAWN
 from pipelines.report.price_sections import TITLE as PRICES_TITLE
@@ -25,7 +26,6 @@ from pipelines.report.schedule_sections import (
     storage_section,
 )
 from pipelines.report.schedule_view import ScheduleView
-from pipelines.report.tables import frame_table
 from pipelines.report.words import MARKET_NAMES, amount, money, number, plain, quantity_name, quantity_unit, sentence
 
 #: What the sections on dispatch, storage, response and network draw, by the title of the section.
@@ -45,8 +45,6 @@ DRAWN_ELSEWHERE: dict[str, set[tuple[str, str]]] = {
     PRICES_TITLE: PRICES_DRAWN,
 }
 
-#: Names of first columns that make a further table a convergence record.
-PROGRESS_COLUMNS = ("round", "iteration", "generation", "call", "calls", "step", "seconds")
 MOST_CHARTS = 30
 SMALLEST_DRAWN = 1e-7
 
@@ -140,20 +138,6 @@ def quantity_chart(view: ScheduleView, axis: TimeAxis, kind: str, quantity: str)
     return time_lines(axis, table, title, quantity_name(quantity), unit)
 
 
-def extra_sections(schedule: Schedule) -> list[Section]:
-    """Convergence as a chart, any other further table as a table."""
-    sections = []
-    for name, frame in schedule.extras.items():
-        title = sentence(plain(name))
-        numeric = frame.select_dtypes("number")
-        first = str(frame.columns[0]) if len(frame.columns) else ""
-        charts = []
-        if first in PROGRESS_COLUMNS and len(numeric.columns) > 1 and len(frame) > 1:
-            charts = [convergence(frame[[first, *(c for c in numeric.columns if c != first)]], title)]
-        sections.append(Section(title, "", charts, [frame_table(title, frame, schedule.currency)]))
-    return sections
-
-
 def quantities_section(schedule: Schedule) -> Section:
     """Range of every quantity, so that nothing in the schedule stays unseen."""
     grouped = schedule.table.groupby(["kind", "quantity"], sort=False)
@@ -184,11 +168,6 @@ def baseline_section(schedule: Schedule, baseline: Mapping[str, Mapping[str, flo
     gains = {party: here - before for party, (here, before) in totals.items()}
     rows = [[plain(p), *(money(v, schedule.currency) for v in (*totals[p], gains[p]))] for p in parties]
     table = Table("Result of each party", ("Party", "This plan", "Baseline", "Gain"), rows, numeric=(1, 2, 3))
-    losers = [plain(party) for party, gain in gains.items() if gain < -0.005]
-    lead = (
-        f"Worse off than in the baseline: {', '.join(losers)}."
-        if losers
-        else "No party is worse off than in the baseline."
-    )
+    lead = losers_of(gains)
     chart = bars(gains, "Gain against the baseline", f"gain, {schedule.currency}")
     return Section("Against the baseline", lead, [chart], [table])

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipelines.report.charts import Chart, lines
+from pipelines.report.charts import Chart, bars, lines
 from pipelines.report.page import Section
 from pipelines.report.tables import frame_table
-from pipelines.report.words import number, plain
+from pipelines.report.words import number, plain, sentence
 
 #: Relative change that still counts as none.
 SAME = 1e-6
@@ -77,6 +77,10 @@ def _verdict(series: pd.Series, check: Mapping[str, Any]) -> tuple[bool, tuple[s
                 f"hardly changes beyond {number(float(check['beyond']))}",
                 f"it changes by {100 * spread:.1f}% there",
             )
+        case "zero_up_to":
+            first = next((at for at, value in enumerate(values) if abs(value) > SAME), len(values))
+            reached = f"zero up to {number(float(series.index[first - 1]))}" if first else "at no point zero"
+            return first == len(values), ("is zero", f"it is {reached}")
         case other:
             raise ValueError(f"published.checks: no claim is named {other}")
 
@@ -93,7 +97,7 @@ def _table(done: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
 def _charts(done: pd.DataFrame, published: Mapping[str, Any]) -> list[Chart]:
     x = str(published["x"])
     if not pd.api.types.is_numeric_dtype(done[x]):
-        return []
+        return [] if published.get("by") else _bars(done, x, published["columns"])
     together: Sequence[str] = published.get("together") or ()
     present = [name for name in published["columns"] if name in done.columns and done[name].notna().any()]
     alone = [name for name in present if name not in together]
@@ -104,6 +108,16 @@ def _charts(done: pd.DataFrame, published: Mapping[str, Any]) -> list[Chart]:
         first = next(iter(series.values()))
         caption = f"From {number(float(np.nanmin(first)))} to {number(float(np.nanmax(first)))}."
         charts.append(lines(at, series, title[0].upper() + title[1:], plain(x), plain(names[0]), caption))
+    return charts
+
+
+def _bars(done: pd.DataFrame, x: str, columns: Sequence[str]) -> list[Chart]:
+    """A bar per named choice and column."""
+    charts = []
+    for name in columns:
+        if name in done.columns and done[name].notna().any():
+            values = {str(key): float(value) for key, value in zip(done[x], done[name], strict=True)}
+            charts.append(bars(values, f"{sentence(plain(name))} by {plain(x)}", plain(name)))
     return charts
 
 

@@ -99,10 +99,15 @@ def feeder_drawing(feeder: Any) -> FeederDrawing:
 
 
 def assets_of(case: Any) -> list[tuple[str, str, str]]:
-    """(name, kind, bus) of every gas unit, wind farm and store of a case, for the feeder map."""
-    return [
+    """(name, kind, bus) of every gas unit, wind farm, store, prosumer and converter of a case, for the feeder map."""
+    assets = [
         (str(unit.id), kind, str(unit.bus)) for kind in ("gas", "wind", "storage") for unit in getattr(case, kind, ())
     ]
+    prosumers = getattr(case, "prosumers", ())
+    assets += [(str(each.id), "prosumer", str(each.bus)) for each in prosumers]
+    assets += [(f"battery of {each.id}", "storage", str(each.bus)) for each in prosumers if each.battery is not None]
+    sop = getattr(case, "soft_open_point", None)
+    return assets + [(f"converter{bus}", "converter", str(bus)) for bus in (sop.buses if sop is not None else ())]
 
 
 def short_name(asset: object, kind: str) -> str:

@@ -24,8 +24,9 @@ def network_view(case: Case, schedule: Schedule) -> NetworkView:
         return {"feeder": None, "assets": [], "voltage_limits_pu": None}
     from dispatch.case_inputs import feeder_of
 
+    scheduled = set(schedule.table["asset"])
     return {
         "feeder": feeder_of(network),
-        "assets": assets_of(case),
+        "assets": [asset for asset in assets_of(case) if asset[1] != "converter" or asset[0] in scheduled],
         "voltage_limits_pu": (network.voltage_min_pu, network.voltage_max_pu),
     }

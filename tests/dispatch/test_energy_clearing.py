@@ -188,6 +188,42 @@ def test_undamped_best_responses_cycle_and_say_so(case: EnergyClearingCase, clea
     assert schedule.objective > cleared.objective and schedule.bound == pytest.approx(cleared.objective, rel=1e-8)
 
 
+def cobweb(discomfort: float, update: str) -> EnergyClearingCase:
+    """Heat of a hundred boilers of 1 kW, each 10 dearer than the last, for loads of 90 and 50 kW that a park may move.
+
+    A step's marginal cost rises by b = 10,000 per MW^2, and moved load is (price_1 - price_2) / (2 discomfort): undamped
+    answers overshoot by the ratio -b / discomfort, around 400 / (2 discomfort + 2 b).
+    """
+    boilers = [
+        {"id": f"boiler{k}", "heat_max_mw": 1e-3, "efficiency": 0.9, "maintenance_per_mwh": 10.0 * k}
+        for k in range(100)
+    ]
+    park = {"heat_mw": [0.09, 0.05], "heat_shift_share": 1.0, "heat_discomfort_per_mw2h": discomfort}
+    band = {"floor_per_mwh": 0.0, "ceiling_per_mwh": 2000.0}
+    iteration = {"update": update, "rounds_max": 40}
+    grid = {"buy_max_mw": 0.2, "sell_max_mw": 0.2}
+    return small(2, boilers=boilers, turbines=[], park=park, heat_band=band, exchange=grid, iteration=iteration)
+
+
+@pytest.mark.parametrize(("discomfort", "moved"), [(2e4, 400 / 6e4), (5e3, 400 / 3e4)])
+def test_fully_corrective_answers_settle_where_the_cobweb_crosses(discomfort: float, moved: float) -> None:
+    schedule = dispatch.solve(cobweb(discomfort, "fully_corrective"), method="best_response")
+    reduction = schedule.wide("heat_reduction_mw")["park"].to_numpy()
+    assert reduction == pytest.approx([moved, -moved], abs=1e-3)  # one boiler
+    exact = dispatch.solve(cobweb(discomfort, "fully_corrective"))
+    assert schedule.objective == pytest.approx(exact.objective, rel=1e-8)
+
+
+def test_undamped_answers_settle_under_a_flat_supply_curve_and_run_apart_under_a_steep_one() -> None:
+    flat = dispatch.solve(cobweb(2e4, "undamped"), method="best_response")  # ratio -1/2
+    change = flat.extras["residuals"]["price_change_per_mwh"].to_numpy()[1:6]
+    assert change[0] == pytest.approx(100.0) and (change[1:] < 0.75 * change[:-1]).all()  # 10 kW moved at first
+    steep = dispatch.solve(cobweb(5e3, "undamped"), method="best_response")  # ratio -2: up to the limits of the load
+    change = steep.extras["residuals"]["price_change_per_mwh"].to_numpy()
+    assert change[-1] > 2.0 * change[1]
+    assert any("repeat themselves every 2 rounds" in note for note in steep.notes)
+
+
 def test_swarm_is_repeatable_and_never_below_the_optimum(case: EnergyClearingCase, cleared: dispatch.Schedule) -> None:
     quick = changed(case, swarm={"particles": 8, "iterations": 10})
     first, again = (dispatch.solve(quick, method="pso") for _ in range(2))

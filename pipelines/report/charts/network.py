@@ -26,7 +26,8 @@ ASSET_MARKS: dict[str, tuple[str, str]] = {
     "storage": ("S", "storage"),
     "solar": ("P", "solar"),
     "pv": ("P", "solar"),
-    "soft_open_point": ("O", "accent"),
+    "converter": ("C", "accent"),
+    "prosumer": ("P", "heat"),
     "microgrid": ("M", "heat"),
     "park": ("K", "heat"),
 }
