@@ -21,8 +21,9 @@ from forecasting.samples import DayAheadSamples
 from forecasting.windows import build_samples
 from pipelines.errors import ConfigError
 from pipelines.stages import fetch, plan, predict
+from pipelines.stages.case_scale import CaseScale
 from pipelines.stages.night import Mode, Night
-from pipelines.stages.past_scenarios import TRUTH_DELAY_DAYS, CaseScale, Told, nights_to_draw
+from pipelines.stages.past_scenarios import TRUTH_DELAY_DAYS, Told, nights_to_draw
 from pipelines.stages.predict import Target
 from pipelines.stages.setting import Setting
 from pipelines.stages.settle_days import Days

@@ -107,8 +107,9 @@ def _plan_night(
 ) -> tuple[FirstStage, dict[str, Any]]:
     plan, record = stochastic_plan(planner, night.draw(int(settings["draws"])), settings, seed, reference_load_mw)
     if path is not None:
-        arrays = {name: np.asarray(value) for name, value in vars(plan).items()}
-        write_atomically(path, lambda target: np.savez(target, record=np.array(json.dumps(record)), **arrays))
+        arrays: dict[str, Any] = {name: np.asarray(value) for name, value in vars(plan).items()}
+        arrays["record"] = np.array(json.dumps(record))
+        write_atomically(path, lambda target: np.savez(target, allow_pickle=False, **arrays))
     return plan, record
 
 
