@@ -1,11 +1,8 @@
-"""Microgrids and soft open point: seconds, gaps and true calls, beside what the papers print.
+"""Microgrids: seconds, gaps and true calls, beside what the papers print.
 
     python -m benchmarks.markets_microgrids exact            # game to a proven gap, HiGHS and SCIP
     python -m benchmarks.markets_microgrids searches --seeds 10 --calls 600
     python -m benchmarks.markets_microgrids parties          # Chen et al. 2024, Table 3
-    python -m benchmarks.markets_microgrids soft_open_point  # single and two prices, the three scenarios
-    python -m benchmarks.markets_microgrids hosting          # PV that the feeder takes, with and without converters
-    python -m benchmarks.markets_microgrids placement        # where the converters help most
 
 CPU seconds are of this process alone, so that a busy machine does not spoil them.
 """
@@ -13,7 +10,6 @@ CPU seconds are of this process alone, so that a busy machine does not spoil the
 from __future__ import annotations
 
 import argparse
-import itertools
 import time
 from collections.abc import Callable
 
@@ -22,11 +18,8 @@ import pandas as pd
 
 import dispatch
 from dispatch.case_microgrids import MicrogridsCase
-from dispatch.case_soft_open_point import SoftOpenPointCase
 from dispatch.markets.microgrids_inputs import market_inputs
 from dispatch.markets.microgrids_search import search
-from dispatch.markets.soft_open_point_inputs import operator_inputs
-from dispatch.markets.soft_open_point_network import NetworkStep, Scenario, read_network
 from dispatch.solver import SolverOptions
 
 #: Chen et al. 2024, Table 4 (DSO earnings in RMB, iterations; ten runs) and Table 3 (cost of scheme 2 against scheme 1).
@@ -37,12 +30,6 @@ PAPER_PARTIES = {"operator": -0.5063, "mg1": -0.01425, "mg2": -0.04649, "mg3": -
 def microgrids() -> MicrogridsCase:
     case = dispatch.load_case("microgrids")
     assert isinstance(case, MicrogridsCase)
-    return case
-
-
-def soft_open_point() -> SoftOpenPointCase:
-    case = dispatch.load_case("soft_open_point")
-    assert isinstance(case, SoftOpenPointCase)
     return case
 
 
@@ -101,83 +88,10 @@ def parties(given: argparse.Namespace) -> pd.DataFrame:
     return table
 
 
-def scenarios(given: argparse.Namespace) -> pd.DataFrame:
-    """Both tariffs in the three scenarios; over-limit rates of Lou et al. 2025 are 26.39, 65.03 and 0%."""
-    paper = {"economy_only": 0.2639, "without_soft_open_point": 0.6503, "": 0.0}
-    rows = []
-    for tariff, scenario in itertools.product(("single", "two_price"), ("", "without_soft_open_point", "economy_only")):
-        variant = f"{tariff}_{scenario}".rstrip("_")
-        cpu = time.process_time()
-        options = SolverOptions(gap=1e-3, time_limit_s=given.limit)
-        schedule = dispatch.solve(soft_open_point(), variant=variant, options=options, certify="report")
-        voltage = schedule.extras["voltage"].iloc[0]
-        rows.append(
-            {
-                "variant": variant,
-                "objective": schedule.objective,
-                "bound": schedule.bound,
-                "net_gap": schedule.gap,
-                "cpu_s": time.process_time() - cpu,
-                "lowest_pu": voltage["lowest_pu"],
-                "over_limit_share": voltage["over_limit_share"],
-                "paper_over_limit_share": paper[scenario],
-                "certified": schedule.certificate.passed,
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def network_only(case: SoftOpenPointCase, scenario: Scenario) -> dict[str, float]:
-    """Voltages and losses when prosumers neither shift nor store, all steps of the case."""
-    inputs = operator_inputs(case)
-    steps = [NetworkStep(inputs, t, scenario) for t in range(inputs.steps)]
-    exchange = np.stack([prosumer.net_load for prosumer in inputs.prosumers])
-    plan = read_network(steps, tuple(s.value(exchange[:, t]) for t, s in enumerate(steps)), inputs)
-    voltage = np.sqrt(plan.voltage_sq)
-    outside = (voltage < inputs.voltage_min_pu - 1e-5) | (voltage > inputs.voltage_max_pu + 1e-5)
-    losses = (plan.current_sq * inputs.feeder.r_pu).sum() * inputs.feeder.base_mva * inputs.step_hours
-    return {
-        "lowest_pu": voltage.min(),
-        "highest_pu": voltage.max(),
-        "over_limit_share": outside.mean(),
-        "line_losses_mwh": losses,
-    }
-
-
-def hosting(_: argparse.Namespace) -> pd.DataFrame:
-    """Scale of all PV against over-limit rates, with and without converters."""
-    data, rows = soft_open_point().model_dump(exclude_unset=True), []
-    for scale in (0.0, 1.0, 2.0, 3.0, 4.0, 5.0):
-        scaled = {
-            **data,
-            "prosumers": [{**p, "pv_capacity_mw": scale * p["pv_capacity_mw"]} for p in data["prosumers"]],
-        }
-        case = SoftOpenPointCase.from_mapping(scaled, name=f"PV times {scale:g}")
-        rows += [
-            {"pv_scale": scale, "converters": converters, **network_only(case, Scenario(converters))}
-            for converters in (True, False)
-        ]
-    return pd.DataFrame(rows)
-
-
-def placement(_: argparse.Namespace) -> pd.DataFrame:
-    """Pairs and the four of feeder ends, by what their converters make of voltages and losses."""
-    data, rows = soft_open_point().model_dump(exclude_unset=True), []
-    ends = (18, 22, 25, 33)
-    for buses in [*itertools.combinations(ends, 2), ends]:
-        moved = {**data, "soft_open_point": {**data["soft_open_point"], "buses": buses}}
-        case = SoftOpenPointCase.from_mapping(moved, name=str(buses))
-        rows.append({"buses": "-".join(map(str, buses)), **network_only(case, Scenario())})
-    return pd.DataFrame(rows)
-
-
 BENCHMARKS: dict[str, Callable[[argparse.Namespace], pd.DataFrame]] = {
     "exact": exact,
     "searches": searches,
     "parties": parties,
-    "soft_open_point": scenarios,
-    "hosting": hosting,
-    "placement": placement,
 }
 
 
