@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +16,7 @@ from joblib import Parallel, delayed
 from numpy.typing import NDArray
 
 from forecasting.backtest_parts import PartStore, Span
+from forecasting.code_version import code_version
 from forecasting.errors import DataError, SettingError
 from forecasting.models.base import Forecaster, Prediction
 from forecasting.recalibration import Recalibration
@@ -32,6 +34,14 @@ class WarmStarting(Protocol):
 
     def warm_start_steps(self, samples: DayAheadSamples, steps: int = 2, *, seed: int = 0) -> None:
         """Take ``steps`` steps on ``samples``, newest day included."""
+
+
+@runtime_checkable
+class FineTuning(Protocol):
+    """A forecaster that, trained on many zones, can go on with the rows of a few."""
+
+    def fine_tune(self, samples: DayAheadSamples, steps: int, *, seed: int = 0) -> None:
+        """Take ``steps`` steps on ``samples``."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,7 +91,7 @@ def backtest(
     """Predict every day in ``[first, last]`` from forecasters trained on what was known at its decision time.
 
     ``parts`` is a folder in which finished stretches are kept: the same call after a kill goes on from the last one and
-    gives the same result as an uninterrupted run. A changed model, setting, seed or data set starts anew.
+    gives the same result as an uninterrupted run. A changed model, setting, seed, data set or source code starts anew.
 
     Raises ``DataError`` if no test day lies in the interval or nothing is known before it.
 
@@ -171,6 +181,15 @@ def run_job(job: BacktestJob, progress: Progress | None = None) -> BacktestResul
     return _gather(test, store, spans)
 
 
+def discard_parts(job: BacktestJob) -> None:
+    """Remove what ``job`` has kept in its folder of parts; a folder left empty goes too."""
+    if job.parts is None:
+        return
+    shutil.rmtree(job.parts / _fingerprint(job), ignore_errors=True)
+    if job.parts.is_dir() and not any(job.parts.iterdir()):
+        job.parts.rmdir()
+
+
 def _test_rows(job: BacktestJob) -> DayAheadSamples:
     test = job.samples.between(job.first, job.last)
     if job.zones is not None:
@@ -206,7 +225,16 @@ def _fit(job: BacktestJob, day: np.datetime64) -> tuple[Forecaster, dict[str, An
     model = job.factory()
     started = time.perf_counter()
     report = model.fit(known, valid, seed=job.seed)
+    if plan.fine_tune_steps and isinstance(model, FineTuning):
+        model.fine_tune(_own(job, known), plan.fine_tune_steps, seed=job.seed)
     return model, {"fit_seconds": time.perf_counter() - started, "refits": 1, "parameters": report.parameters}
+
+
+def _own(job: BacktestJob, known: DayAheadSamples) -> DayAheadSamples:
+    """The rows that a fine-tuned forecaster goes on learning from: those of the tested zones."""
+    if job.zones is None or not job.recalibration.fine_tune_steps:
+        return known
+    return known.select(np.isin(known.zone, job.zones))
 
 
 def _predict_span(
@@ -221,7 +249,7 @@ def _predict_span(
         today = rows.select(rows.day == days[position]) if warm else rows
         if isinstance(model, WarmStarting) and warm and not (span.refit and position == span.start):
             started = time.perf_counter()
-            recent = known_before(job.samples, days[position])
+            recent = _own(job, known_before(job.samples, days[position]))
             recent = recent.select(recent.day > recent.day.max() - plan.warm_start_days * _ONE_DAY)
             model.warm_start_steps(recent, plan.warm_start_steps, seed=job.seed + position)
             warm_seconds += time.perf_counter() - started
@@ -262,10 +290,20 @@ def _gather(test: DayAheadSamples, store: PartStore, spans: Sequence[Span]) -> B
 
 
 def _fingerprint(job: BacktestJob) -> str:
-    """What a saved part depends on: the model, its settings, the schedule, the seed and every value of the samples."""
+    """What a saved part depends on: code, model, settings, schedule, seed and every value of the samples."""
     model = job.factory()
     digest = hashlib.sha256()
-    about = [model.name, model.settings(), str(job.first), str(job.last), vars(job.recalibration), job.zones, job.seed]
+    code = [code_version(__name__), code_version(type(model).__module__)]
+    about = [
+        code,
+        model.name,
+        model.settings(),
+        str(job.first),
+        str(job.last),
+        vars(job.recalibration),
+        job.zones,
+        job.seed,
+    ]
     digest.update(json.dumps(about, sort_keys=True, default=str).encode())
     for name in ("history", "future", "y"):
         digest.update(np.ascontiguousarray(getattr(job.samples, name)).tobytes())

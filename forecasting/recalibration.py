@@ -14,13 +14,16 @@ class Recalibration:
 
     ``every_days``: days between refits; ``None`` fits once, before the first test day. ``warm_start_steps``: optimiser
     steps before each other day, for forecasters that offer them, on the newest ``warm_start_days`` known days.
-    ``valid_days``: newest known days that a fit gets for validation in place of training. ``train_days``: training days
-    at most (``None``: all). ``part_days``: days between two saved states.
+    ``fine_tune_steps``: optimiser steps on the tested zones alone after each fit on all zones (warm starts then take the
+    tested zones alone), for forecasters that offer them; 0: none. ``valid_days``: newest known days that a fit gets for
+    validation in place of training. ``train_days``: training days at most (``None``: all). ``part_days``: days between
+    two saved states.
     """
 
     every_days: int | None = None
     warm_start_steps: int = 0
     warm_start_days: int = 728
+    fine_tune_steps: int = 0
     valid_days: int = 0
     train_days: int | None = None
     part_days: int = 28
@@ -30,8 +33,8 @@ class Recalibration:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise SettingError(f"recalibration: {name} must be at least 1, got {value}")
-        if self.warm_start_steps < 0 or self.valid_days < 0:
-            raise SettingError("recalibration: warm_start_steps and valid_days cannot be negative")
+        if min(self.warm_start_steps, self.fine_tune_steps, self.valid_days) < 0:
+            raise SettingError("recalibration: warm_start_steps, fine_tune_steps and valid_days cannot be negative")
 
     @staticmethod
     def parse(text: str | int, **others: Any) -> Recalibration:

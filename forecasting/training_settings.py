@@ -29,6 +29,8 @@ class TrainingSettings:
     checks: validations during training, evenly spaced. One Lightning epoch is one such interval.
     patience: stop after this many checks without a better validation loss; 0 never stops early.
     warm_learning_rate: learning rate of warm-start steps.
+    warm_batch_size: rows of a warm-start step; 0 takes ``batch_size``.
+    fine_tune_learning_rate: highest learning rate of fine-tuning, on the same schedule.
     strategy, devices, nodes: handed to Lightning as they are (``devices`` 0 means ``auto``).
     """
 
@@ -44,6 +46,8 @@ class TrainingSettings:
     checks: int = 20
     patience: int = 8
     warm_learning_rate: float = 1e-4
+    warm_batch_size: int = 0
+    fine_tune_learning_rate: float = 3e-4
     strategy: str = "auto"
     devices: int = 0
     nodes: int = 1
@@ -52,7 +56,7 @@ class TrainingSettings:
         for name in ("steps", "batch_size", "checks", "nodes"):
             if getattr(self, name) < 1:
                 raise SettingError(f"training.{name} must be at least 1, got {getattr(self, name)}")
-        for name in ("learning_rate", "warm_learning_rate"):
+        for name in ("learning_rate", "warm_learning_rate", "fine_tune_learning_rate"):
             if not getattr(self, name) > 0:
                 raise SettingError(f"training.{name} must be positive, got {getattr(self, name)}")
         for name in ("average_decay", "warmup_share"):

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from forecasting.backtesting import BacktestJob, BacktestResult, backtest_many, run_job
+from forecasting.backtesting import BacktestJob, BacktestResult, backtest_many, discard_parts, run_job
 from pipelines.app import Outcome, Run, command
 from pipelines.benchmarks import OWN_RUNS, BenchmarkTask, benchmark_tasks
-from pipelines.benchmarks.members import Member, combine, jobs_of, members_of
+from pipelines.benchmarks.members import Member, combine, jobs_of, members_of, parts_of_ensemble
 from pipelines.benchmarks.scores import peer_rows, prediction_table, score_rows
 from pipelines.report.charts import Chart, lines
 from pipelines.report.page import render
@@ -35,18 +34,18 @@ def run(run: Run) -> Outcome:
     members = members_of(config)
     with run.phases.phase("read", "reading the benchmark"):
         tasks = benchmark_tasks(config["benchmark"])
-    parts = Path(str(config["parts"])) / run.hash
-    results = _backtests(run, jobs_of(tasks, members, parts), int(config["workers"]))
+    jobs = jobs_of(tasks, members, Path(str(config["parts"])))
+    results = _backtests(run, jobs, int(config["workers"]))
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     weights: dict[str, dict[str, float]] = {}
     with run.phases.phase("score", "scoring"):
         for task in tasks:
-            forecast = combine(
-                task, str(config["model"]["name"]), members, results, config["aggregation"], config["calibration"]
-            )
+            plan = (str(config["model"]["name"]), members, results, config["aggregation"], config["calibration"])
+            forecast, parts_alone = combine(task, *plan), parts_of_ensemble(task, *plan)
             rows += score_rows(task, forecast) + peer_rows(task)
-            tables.append(prediction_table(task, [forecast]))
+            rows += [row for part in parts_alone for row in score_rows(task, part) if row["slice"] == "all"]
+            tables.append(prediction_table(task, [forecast, *parts_alone]))
             weights[task.place] = dict(forecast.weights)
     table = pd.DataFrame(rows).astype({"refits": "Int64"})
     overall = table[table["slice"] == "all"].sort_values([tasks[0].kind, "mae"])
@@ -69,7 +68,9 @@ def run(run: Run) -> Outcome:
             overall[kept].dropna(axis=1, how="all"), summary, published=published, charts=_hourly_charts(table, tasks)
         )
         run.folder.text("report.html", render(page))
-    shutil.rmtree(parts, ignore_errors=True)  # kept only to resume; a finished run is computed anew
+    if not config["keep_parts"]:
+        for job in jobs:
+            discard_parts(job)
     return outcome
 
 

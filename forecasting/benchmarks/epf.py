@@ -7,7 +7,7 @@ ensembles for the last 728 days, which are the test set.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -24,18 +24,19 @@ HOURS = 24
 
 @dataclass(frozen=True)
 class EpfMarket:
-    """One market: the unit of its price and the columns of its two published forecasts (MW)."""
+    """One market: the unit of its price, the columns of its two published forecasts (MW), and which one is its load."""
 
     unit: str
     exogenous: tuple[str, str]
+    load: str
 
 
 EPF_MARKETS: Mapping[str, EpfMarket] = {
-    "NP": EpfMarket("EUR/MWh", ("load_forecast", "wind_forecast")),
-    "PJM": EpfMarket("USD/MWh", ("system_load_forecast", "comed_load_forecast")),
-    "BE": EpfMarket("EUR/MWh", ("fr_generation_forecast", "fr_load_forecast")),
-    "FR": EpfMarket("EUR/MWh", ("generation_forecast", "load_forecast")),
-    "DE": EpfMarket("EUR/MWh", ("amprion_load_forecast", "pv_wind_forecast")),
+    "NP": EpfMarket("EUR/MWh", ("load_forecast", "wind_forecast"), "load_forecast"),
+    "PJM": EpfMarket("USD/MWh", ("system_load_forecast", "comed_load_forecast"), "system_load_forecast"),
+    "BE": EpfMarket("EUR/MWh", ("fr_generation_forecast", "fr_load_forecast"), "fr_load_forecast"),
+    "FR": EpfMarket("EUR/MWh", ("generation_forecast", "load_forecast"), "load_forecast"),
+    "DE": EpfMarket("EUR/MWh", ("amprion_load_forecast", "pv_wind_forecast"), "amprion_load_forecast"),
 }
 
 
@@ -91,6 +92,33 @@ def load_epf(root: Path, market: str, history_days: int = 14) -> DayAheadSamples
         future_channels=spec.exogenous,
         y=np.ascontiguousarray(cube[history_days:, :, 0], dtype=np.float32),
     )
+
+
+def pooled_epf(root: Path, history_days: int = 14) -> DayAheadSamples:
+    """Samples of every market whose file lies in ``root``, under common channel names, for training across markets.
+
+    ``load`` is the load forecast of each market, ``other`` its second forecast. The test days of one market are training
+    days of another by their place in the files, so whoever trains on the pool must cut it by calendar at the test of
+    the market to be forecast, as :func:`forecasting.backtesting.known_before` does.
+    """
+    parts = []
+    for name, spec in EPF_MARKETS.items():
+        if not (root / f"{name}.parquet").is_file():
+            continue
+        samples = load_epf(root, name, history_days)
+        load = spec.exogenous.index(spec.load)
+        order = [load, 1 - load]
+        parts.append(
+            replace(
+                samples,
+                unit="per MWh",
+                history=np.ascontiguousarray(samples.history[..., [0, *(1 + k for k in order)]]),
+                history_channels=("price", "load", "other"),
+                future=np.ascontiguousarray(samples.future[..., order]),
+                future_channels=("load", "other"),
+            )
+        )
+    return DayAheadSamples.concat(parts)
 
 
 def epf_test_start(samples: DayAheadSamples) -> np.datetime64:

@@ -16,9 +16,9 @@ from torch import Tensor
 
 from forecasting.errors import ArtefactError, DataError, SettingError
 from forecasting.models.base import FitReport, Forecaster, Prediction
+from forecasting.models.known_target import require_known_target
 from forecasting.models.lasso_lars import Penalty, fit_lasso
 from forecasting.models.lear_features import EXOGENOUS_LAGS_DAYS, TARGET_LAGS_DAYS, WEEKDAYS, lear_features
-from forecasting.models.naive import require_known_target
 from forecasting.models.residuals import (
     GRID_LEVELS,
     names_from_tensor,

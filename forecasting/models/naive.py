@@ -14,6 +14,7 @@ from torch import Tensor
 
 from forecasting.errors import ArtefactError, DataError, SettingError
 from forecasting.models.base import FitReport, Forecaster, Prediction
+from forecasting.models.known_target import require_known_target
 from forecasting.models.lear_features import weekday
 from forecasting.models.residuals import (
     GRID_LEVELS,
@@ -140,16 +141,3 @@ class NaiveWeekly(Naive):
     def settings(self) -> dict[str, Any]:
         """No constructor arguments."""
         return {}
-
-
-def require_known_target(train: DayAheadSamples) -> None:
-    """Raise ``DataError`` naming zones and dates if a training target is missing, or if there are no samples."""
-    if len(train) == 0:
-        raise DataError(f"no samples of {train.target} to train on")
-    gaps = np.flatnonzero(~np.isfinite(train.y).all(axis=1))
-    if len(gaps):
-        named = ", ".join(f"{train.zone[row]} {train.day[row]}" for row in gaps[:5])
-        more = f" and {len(gaps) - 5} more days" if len(gaps) > 5 else ""
-        raise DataError(
-            f"the target {train.target} has missing values on {named}{more}; drop them with samples.known() or repair them"
-        )

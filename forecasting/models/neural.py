@@ -6,6 +6,7 @@ import hashlib
 import json
 from abc import abstractmethod
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar, Self
 
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from forecasting.encoding import Batch, Layout, SampleEncoder, SourceContext
 from forecasting.errors import ArtefactError, DataError, SettingError
 from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
+from forecasting.models.known_target import require_known_target
 from forecasting.nn.heads import make_head, moments_from_quantiles
 from forecasting.samples import DayAheadSamples
 from forecasting.training_settings import TrainingSettings
@@ -99,9 +101,9 @@ class NeuralForecaster(Forecaster):
         # Lightning takes seconds to import; a process that only predicts does not pay them.
         from forecasting.training import train_network
 
-        refuse_unknown_targets(train, "training")
+        require_known_target(train)
         if valid is not None:
-            refuse_unknown_targets(valid, "validation")
+            require_known_target(valid, "validation")
         self._encoder = self._new_encoder(train.target)
         layout = self._encoder.fit(train)
         encoded = self._encoder.encode(train, with_target=True)
@@ -134,15 +136,25 @@ class NeuralForecaster(Forecaster):
         """
         from forecasting.training import make_optimizer, plain_steps
 
-        refuse_unknown_targets(samples, "warm start")
+        require_known_target(samples, "warm start")
         encoder, network = self._trained()
         if self._optimizer is None:
             self._optimizer = make_optimizer(network, self.training, self.training.warm_learning_rate)
         with torch.random.fork_rng():
             torch.manual_seed(seed)
-            drawn = _recent_rows(samples, steps, self.training.batch_size)
+            drawn = _recent_rows(samples, steps, self.training.warm_batch_size or self.training.batch_size)
             batches = (encoder.encode(samples.select(rows), with_target=True) for rows in drawn)
             plain_steps(network, self.loss, batches, self._optimizer, self.training.gradient_clip)
+
+    def fine_tune(self, samples: DayAheadSamples, steps: int, *, seed: int = 0) -> None:
+        """Go on from a fit on many zones with the rows of a few, at ``training.fine_tune_learning_rate``; scalers stay."""
+        from forecasting.training import train_network
+
+        require_known_target(samples, "fine-tuning")
+        encoder, network = self._trained()
+        settings = replace(self.training, steps=steps, learning_rate=self.training.fine_tune_learning_rate)
+        train_network(network, self.loss, encoder.encode(samples, with_target=True), None, settings, seed=seed)
+        self._optimizer = None
 
     def predict(self, samples: DayAheadSamples) -> Prediction:
         encoder, network = self._trained()
@@ -236,20 +248,6 @@ class NeuralForecaster(Forecaster):
             raise ArtefactError(f"saved weights do not fit this {self.name} ({error}); train it again") from error
         self._optimizer = None
         return self
-
-
-def refuse_unknown_targets(samples: DayAheadSamples, purpose: str) -> None:
-    """Raise ``DataError`` naming the dates on which the target has a NaN, or if there are no rows."""
-    if not len(samples):
-        raise DataError(f"no samples of {samples.target} for {purpose}; check the first and last day")
-    bad = ~np.isfinite(samples.y).all(axis=1)
-    if bad.any():
-        days = [f"{zone} {day}" for zone, day in zip(samples.zone[bad], samples.day[bad], strict=True)]
-        shown = ", ".join(days[:10]) + (f" and {len(days) - 10} more" if len(days) > 10 else "")
-        raise DataError(
-            f"the target {samples.target} is not a number on {len(days)} {purpose} day(s): {shown}; "
-            "repair the series or leave these days out with samples.known()"
-        )
 
 
 def _recent_rows(samples: DayAheadSamples, steps: int, batch_size: int) -> list[NDArray[np.intp]]:

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from forecasting.benchmarks.epf import EPF_MARKETS, PeerForecasts, epf_market, epf_test_start, load_epf, load_peers
+from forecasting.benchmarks.epf import EPF_MARKETS, PeerForecasts, epf_test_start, load_epf, load_peers, pooled_epf
 from forecasting.errors import NoDataError
+from forecasting.samples import DayAheadSamples
 from pipelines.benchmarks.task import BenchmarkTask
 from pipelines.errors import ConfigError
 
@@ -18,13 +19,14 @@ def epf_tasks(settings: Mapping[str, Any]) -> list[BenchmarkTask]:
     """One task per market named in ``market`` (a name, a list, or ``all``)."""
     chosen = settings["market"]
     markets = list(EPF_MARKETS) if chosen == "all" else [chosen] if isinstance(chosen, str) else list(chosen)
-    return [_task(str(market), settings) for market in markets]
+    root, history_days = Path(str(settings["root"])), int(settings["history_days"])
+    samples = {str(market): load_epf(root, str(market), history_days) for market in markets}
+    pool = pooled_epf(root, history_days)
+    return [_task(market, samples[market], pool, settings) for market in samples]
 
 
-def _task(market: str, settings: Mapping[str, Any]) -> BenchmarkTask:
-    epf_market(market)
+def _task(market: str, samples: DayAheadSamples, pool: DayAheadSamples, settings: Mapping[str, Any]) -> BenchmarkTask:
     root = Path(str(settings["root"]))
-    samples = load_epf(root, market, int(settings["history_days"]))
     first = _day(settings, "test_from") or epf_test_start(samples)
     last = _day(settings, "test_until") or np.datetime64(samples.day.max())
     days = samples.day[(samples.day >= first) & (samples.day <= last)]
@@ -55,6 +57,7 @@ def _task(market: str, settings: Mapping[str, Any]) -> BenchmarkTask:
         burn_in_days=int(settings["burn_in_days"]),
         peers=peers,
         reference=str(reference) if reference in peers else None,
+        pool=pool,
     )
 
 

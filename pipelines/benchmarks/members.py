@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,10 +18,11 @@ from forecasting.models import create
 from forecasting.models.base import Prediction
 from forecasting.names import unknown
 from forecasting.recalibration import Recalibration
+from forecasting.samples import DayAheadSamples
 from pipelines.benchmarks.task import BenchmarkTask
 from pipelines.errors import ConfigError
 
-_RECALIBRATION_KEYS = ("warm_start_steps", "warm_start_days", "valid_days", "train_days")
+_RECALIBRATION_KEYS = ("warm_start_steps", "warm_start_days", "fine_tune_steps", "valid_days", "train_days")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ def members_of(config: Mapping[str, Any]) -> list[Member]:
     listed = model.get("members") or {}
     if not listed:
         raise ConfigError("model=ensemble needs model.members, a mapping of names to {name: MODEL, ...settings}")
+    create("ensemble", **{key: value for key, value in model.items() if key != "name"})
     schedules = dict(config["schedules"])
     for name, schedule in schedules.items():
         if name not in listed:
@@ -82,7 +84,7 @@ def jobs_of(tasks: Sequence[BenchmarkTask], members: Sequence[Member], parts: Pa
         BacktestJob(
             label=_label(task, member, seed),
             factory=partial(create, member.model, **member.settings),
-            samples=task.samples,
+            samples=_samples_for(task, member),
             first=task.start,
             last=task.last,
             recalibration=member.recalibration,
@@ -94,6 +96,13 @@ def jobs_of(tasks: Sequence[BenchmarkTask], members: Sequence[Member], parts: Pa
         for member in members
         for seed in member.seeds
     ]
+
+
+def _samples_for(task: BenchmarkTask, member: Member) -> DayAheadSamples:
+    """Fine-tuning has a point where other places trained before."""
+    if member.recalibration.fine_tune_steps and task.pool is not None:
+        return task.pool
+    return task.samples
 
 
 def _label(task: BenchmarkTask, member: Member, seed: int) -> str:
@@ -133,6 +142,37 @@ def combine(
         predict_seconds=sum(run.predict_seconds for run in runs),
         weights=dict(zip(predictions, weights[counted].mean(axis=0).tolist(), strict=True)),
     )
+
+
+def parts_of_ensemble(
+    task: BenchmarkTask,
+    name: str,
+    members: Sequence[Member],
+    results: Mapping[str, BacktestResult],
+    aggregation: Mapping[str, Any],
+    calibration: Mapping[str, Any],
+) -> list[ScoredForecast]:
+    """What each part of an ensemble is worth, from the same backtests: the members alone, and the ensemble less one idea.
+
+    Each member alone (and from one seed), the ensemble with one seed of each member, with equal weights, and without
+    calibrated intervals. Empty for a single forecaster from one seed.
+    """
+    if len(members) == 1 and len(members[0].seeds) == 1:
+        return []
+    first = [replace(member, seeds=member.seeds[:1]) for member in members]
+    uncalibrated = {**calibration, "window_days": 0}
+    plans: dict[str, tuple[Sequence[Member], Mapping[str, Any], Mapping[str, Any]]] = {
+        f"{name}, intervals not calibrated": (members, aggregation, uncalibrated)
+    }
+    if any(len(member.seeds) > 1 for member in members):
+        plans[f"{name}, one seed"] = (first, aggregation, calibration)
+    if len(members) > 1:
+        plans[f"{name}, equal weights"] = (members, {**aggregation, "weighting": Weighting.EQUAL}, calibration)
+        for member, one in zip(members, first, strict=True):
+            plans[f"{name}: {member.name}"] = ([member], aggregation, calibration)
+            if len(member.seeds) > 1:
+                plans[f"{name}: {member.name}, one seed"] = ([one], aggregation, calibration)
+    return [combine(task, label, some, results, rule, cover) for label, (some, rule, cover) in plans.items()]
 
 
 def _weighting(aggregation: Mapping[str, Any]) -> Weighting:

@@ -18,7 +18,8 @@ class BenchmarkTask:
     ``first`` to ``last`` are the days that count; forecasting starts ``burn_in_days`` earlier, so that intervals and
     ensemble weights have known days to learn from. ``peers``: published point forecasts of the test days, ``[N, S]``;
     ``reference`` names the one that significance tests compare with. ``kind``: ``market`` or ``site``. ``delay_days``:
-    the newest known truth when day ``d`` is forecast is that of ``d - delay_days``. ``bounds``: physical range.
+    the newest known truth when day ``d`` is forecast is that of ``d - delay_days``. ``bounds``: physical range. ``pool``:
+    ``samples`` and those of other places under common channel names, for members that learn from many places first.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class BenchmarkTask:
     bounds: tuple[float, float] = (-np.inf, np.inf)
     peers: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     reference: str | None = None
+    pool: DayAheadSamples | None = None
 
     @property
     def test(self) -> DayAheadSamples:

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from forecasting.benchmarks.epf import EPF_MARKETS, epf_test_start, load_epf, load_peers
+from forecasting.benchmarks.epf import EPF_MARKETS, epf_test_start, load_epf, load_peers, pooled_epf
 from forecasting.errors import DataError, NoDataError, UnknownNameError
 from forecasting.metrics import mean_absolute_error
 
@@ -71,3 +71,22 @@ def test_published_ensembles_score_their_published_mae(market: str, public_data:
 def test_mean_of_the_two_ensembles_scores_as_known(public_data: Callable[[str], Path]) -> None:
     peers = load_peers(public_data("epf"), "NP")
     assert round(mean_absolute_error(peers.y, peers.forecasts["dnn_lear_mean"]), 3) == 1.631
+
+
+def test_pool_puts_the_load_of_every_market_in_one_channel(tmp_path: Path) -> None:
+    index = pd.date_range("2020-01-01", periods=24 * 10, freq="h", name="time_local_naive")
+    hours = np.arange(240.0)
+    np_columns = {"price": hours, "load_forecast": hours + 1000, "wind_forecast": hours + 5000}
+    fr_columns = {"price": hours, "generation_forecast": hours + 6000, "load_forecast": hours + 2000}
+    pd.DataFrame(np_columns, index).to_parquet(tmp_path / "NP.parquet")
+    pd.DataFrame(fr_columns, index).to_parquet(tmp_path / "FR.parquet")
+    pool = pooled_epf(tmp_path, history_days=7)
+    assert pool.zone.tolist() == ["NP"] * 3 + ["FR"] * 3
+    assert pool.history_channels == ("price", "load", "other") and pool.future_channels == ("load", "other")
+    first = pool.day == pool.day[0]
+    noon = 7 * 24 + 12.0
+    assert pool.future[first, 12].tolist() == [[noon + 1000, noon + 5000], [noon + 2000, noon + 6000]]
+    assert pool.history[first, -1, 12].tolist() == [
+        [noon - 24, noon + 976, noon + 4976],
+        [noon - 24, noon + 1976, noon + 5976],
+    ]

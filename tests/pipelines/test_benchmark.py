@@ -5,12 +5,17 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
 import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 
 from forecasting.errors import UnknownNameError
+from pipelines.app import CONF
+from pipelines.benchmarks.members import members_of
 from pipelines.errors import ConfigError
 from tests.pipelines.running import run_here, run_shell, summary_of
 
@@ -89,6 +94,50 @@ def test_ensemble_of_members_with_their_own_schedules(small_market: Path, tmp_pa
     assert record["weights"]["NP"]["lear"] > 0.7
 
 
+def test_parts_of_an_ensemble_are_scored_and_kept_backtests_are_not_repeated(
+    small_market: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    net = "{name: feed_forward, history_days: 7, hidden: [8], training: {steps: 40}}"
+    members = f"model.members={{net: {net}, naive: {{name: naive}}}}"
+    schedules = "schedules={net: {recalibrate: never, seeds: 2}, naive: {recalibrate: never}}"
+    others = ("model=ensemble", "~model.members", f"+{members}", "~schedules", f"+{schedules}", "keep_parts=true")
+    command = small(small_market, tmp_path, *others)
+    first = run_here("benchmark", tmp_path / "first", *command)
+    rows = {row["model"]: row for row in first.outcome.record["rows"]}
+    assert rows.keys() >= {
+        "ensemble", "ensemble: net", "ensemble: net, one seed", "ensemble: naive", "ensemble, one seed",
+        "ensemble, equal weights", "ensemble, intervals not calibrated",
+    }  # fmt: skip
+    assert rows["ensemble"]["refits"] == 3 and rows["ensemble, one seed"]["refits"] == 2
+    assert rows["ensemble: naive"]["mae"] == pytest.approx(rows["naive_standard"]["mae"])
+    assert rows["ensemble, intervals not calibrated"]["mae"] == pytest.approx(rows["ensemble"]["mae"])
+    assert rows["ensemble, intervals not calibrated"]["coverage_90"] != rows["ensemble"]["coverage_90"]
+
+    def never(*_: object, **__: object) -> None:
+        raise AssertionError("a kept backtest was computed again")
+
+    monkeypatch.setattr("forecasting.models.neural.NeuralForecaster.fit", never)
+    again = run_here("benchmark", tmp_path / "again", *command, "aggregation.weighting=equal")
+    own = {row["model"]: row for row in again.outcome.record["rows"]}
+    assert own["ensemble"]["mae"] == pytest.approx(rows["ensemble, equal weights"]["mae"])
+
+
+def test_production_forecaster_is_the_default_of_the_price_benchmark() -> None:
+    with initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+        config, alone = (
+            cast(
+                dict[str, Any],
+                OmegaConf.to_container(compose("benchmark", ["benchmark.root=/data", *more]), resolve=True),
+            )
+            for more in ([], ["model=lear"])
+        )
+    members = {member.name: member for member in members_of(config)}
+    assert {member.model for member in members.values()} == {"conditional_transformer", "feed_forward", "cnn", "lear"}
+    assert members["transformer_pooled"].recalibration.fine_tune_steps > 0
+    assert set(config["schedules"]) == set(members)
+    assert [member.model for member in members_of(alone)] == ["lear"]
+
+
 def test_schedule_of_a_strange_member_is_refused(small_market: Path, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'transformer'"):
         run_here(
@@ -104,7 +153,9 @@ def test_unknown_benchmark_market_and_setting_are_refused(small_market: Path, tm
     with pytest.raises(ConfigError, match="holds no day"):
         run_here("benchmark", tmp_path / "c", *small(small_market, tmp_path, "benchmark.test_from=2031-01-01"))
     with pytest.raises(UnknownNameError, match="did you mean 'windows'"):
-        run_here("benchmark", tmp_path / "d", *small(small_market, tmp_path, "+model.window=[84]"))
+        run_here("benchmark", tmp_path / "d", *small(small_market, tmp_path, "model=lear", "+model.window=[84]"))
+    with pytest.raises(UnknownNameError, match="did you mean 'shrinkage'"):
+        run_here("benchmark", tmp_path / "e", *small(small_market, tmp_path, "+model.shrink=0.1"))
 
 
 def test_command_line_ends_with_zero_and_a_summary(small_market: Path, tmp_path: Path) -> None:
@@ -113,7 +164,7 @@ def test_command_line_ends_with_zero_and_a_summary(small_market: Path, tmp_path:
     assert "1 refits in all" in done.stdout
     summary = summary_of(tmp_path / "outputs")
     assert summary["command"] == "benchmark" and summary["status"] == "ok"
-    wrong = run_shell("benchmark", tmp_path, *small(small_market, tmp_path, "recalibrate=monthly"))
+    wrong = run_shell("benchmark", tmp_path, *small(small_market, tmp_path, "model=naive", "recalibrate=monthly"))
     assert wrong.returncode == 2
     assert "never, daily, weekly" in wrong.stderr
 
