@@ -2,4 +2,5 @@
 
 from pipelines.site import main
 
-main()
+if __name__ == "__main__":
+    main()

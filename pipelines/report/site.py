@@ -68,7 +68,7 @@ def error_of(entry: Entry, target: str) -> float:
     if not found:
         return float("nan")
     if target == "wind":
-        return 100 * sum(error for error, _ in found) / sum(size for _, size in found)
+        return float(100 * sum(error for error, _ in found) / sum(size for _, size in found))
     return float(np.mean([error for error, _ in found]))
 
 
@@ -82,7 +82,7 @@ def efficiency_of(entries: Sequence[Entry]) -> float:
     money = [entry.money for entry in entries if entry.money is not None]
     if not money or sum(item["cost"] for item in money) <= 0:
         return float("nan")
-    return ratio_estimate(np.array([m["income"] for m in money]), np.array([m["cost"] for m in money])).value
+    return float(ratio_estimate(np.array([m["income"] for m in money]), np.array([m["cost"] for m in money])).value)
 
 
 def index_page(zone: str, entries: Sequence[Entry], prefix: str, trail: Sequence[tuple[str, str]] = ()) -> Page:
