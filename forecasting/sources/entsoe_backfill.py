@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Protocol
 
 import pandas as pd
 
 from forecasting.errors import DataError, NoDataError, SourceUnavailableError
-from forecasting.sources.entsoe import EntsoeSource
 from forecasting.sources.entsoe_curves import month_is_complete
 from forecasting.sources.entsoe_requests import utc_months
 from forecasting.store import Store
@@ -38,8 +38,18 @@ class MonthReport:
     total: int
 
 
+class DatedSource(Protocol):
+    """A source that can be told the instant at which it is read, as ``EntsoeSource``."""
+
+    def read(
+        self, series: str, zone: str, start: pd.Timestamp, end: pd.Timestamp, *, fetched_at: pd.Timestamp | None = None
+    ) -> pd.DataFrame:
+        """Values delivered in ``[start, end)``, as the protocol ``Source`` says."""
+        ...
+
+
 def backfill(
-    source: EntsoeSource,
+    source: DatedSource,
     store: Store,
     wanted: Sequence[tuple[str, str]],
     start: pd.Timestamp,
@@ -47,13 +57,15 @@ def backfill(
     *,
     fetched_at: pd.Timestamp | None = None,
     on_progress: Callable[[MonthReport], None] | None = None,
+    check: Callable[[pd.DataFrame, pd.Timestamp, pd.Timestamp], pd.DataFrame] | None = None,
 ) -> list[MonthReport]:
     """Store every ``(series, zone)`` of ``wanted`` over ``[start, end)``.
 
     A month whose hours are all in the store is not asked for again. A month with nothing, or with answers that
     contradict each other or the store, is reported and the next one follows. A value that differs from the stored one
     is a revision known since ``fetched_at``; without ``fetched_at`` it is refused. ``on_progress`` is called after
-    each month.
+    each month. ``check`` sees each answer with its bounds before it is stored and returns what is to be stored; if it
+    raises ``DataError`` the month is refused.
 
     Raises ``SourceUnavailableError`` saying how far it came; running it again goes on from there.
     """
@@ -61,7 +73,7 @@ def backfill(
     reports: list[MonthReport] = []
     for number, (series, zone, a, b) in enumerate(jobs, start=1):
         try:
-            outcome, rows, reason = _one_month(source, store, series, zone, a, b, fetched_at)
+            outcome, rows, reason = _one_month(source, store, series, zone, a, b, fetched_at, check)
         except SourceUnavailableError as error:
             raise SourceUnavailableError(
                 f"backfill stopped after {number - 1} of {len(jobs)} months ({error}); run it again to go on"
@@ -73,20 +85,22 @@ def backfill(
 
 
 def _one_month(
-    source: EntsoeSource,
+    source: DatedSource,
     store: Store,
     series: str,
     zone: str,
     start: pd.Timestamp,
     end: pd.Timestamp,
     fetched_at: pd.Timestamp | None,
+    check: Callable[[pd.DataFrame, pd.Timestamp, pd.Timestamp], pd.DataFrame] | None,
 ) -> tuple[Outcome, int, str]:
     stored = store.read(series, zone, start, end)
     if month_is_complete(stored["value"], start, end):
         return Outcome.ALREADY_COMPLETE, 0, ""
     try:
         frame = source.read(series, zone, start, end, fetched_at=fetched_at)
-        written = store.write(frame, seen_at=fetched_at)
+        checked = frame if check is None else check(frame, start, end)
+        written = store.write(checked, series=series, zone=zone, source=frame.attrs["source"], seen_at=fetched_at)
     except NoDataError as error:
         return Outcome.NO_DATA, 0, str(error)
     except DataError as error:

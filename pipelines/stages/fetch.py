@@ -163,7 +163,7 @@ class _Bringer:
         """Check the values delivered in ``[first, last)`` and store them; returns the history with them."""
         night = self.night
         frame = frame[(frame["available_at"] <= night.as_of).to_numpy()]
-        step = _step_of(frame.index if len(frame) > 1 else history.index[-WEEK_OF_STEPS:], night.step_minutes)
+        step = step_of(frame.index if len(frame) > 1 else history.index[-WEEK_OF_STEPS:], night.step_minutes)
         expected = self.due(first, last, step)
         if not len(expected):
             return history
@@ -215,7 +215,7 @@ class _Bringer:
         if str(stored["source"].iloc[-1]).endswith("(simulated)") or self.source.simulated:
             self.result.simulated.add(self.series)
         newest = stored.index[-1]
-        due = self.due(self.span.recent, self.span.end, _step_of(stored.index[-WEEK_OF_STEPS:], night.step_minutes))
+        due = self.due(self.span.recent, self.span.end, step_of(stored.index[-WEEK_OF_STEPS:], night.step_minutes))
         lag = due[-1] - newest if len(due) else pd.Timedelta(0)
         words = f"the newest stored value is of {newest.tz_convert(night.market_time_zone):%Y-%m-%d %H:%M %Z}"
         allowed = pd.Timedelta(hours=stale_hours)
@@ -281,7 +281,7 @@ def read_series(source: Source, series: str, place: str, start: pd.Timestamp, en
     return total
 
 
-def _step_of(index: pd.DatetimeIndex, default: int) -> int:
+def step_of(index: pd.DatetimeIndex, default: int) -> int:
     """Minutes between rows: the most frequent spacing, so that a gap does not count."""
     if index.nunique() < 2:
         return default
