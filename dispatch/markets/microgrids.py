@@ -96,6 +96,16 @@ def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOption
     )
 
 
+def settle(case: MicrogridsCase, schedule: Schedule) -> Mapping[str, Mapping[str, float]]:
+    """Money by party and item if the tariffs of ``schedule`` stand and the day of ``case`` comes true.
+
+    The microgrids answer with their own load, wind and PV of that day, and the operator trades the rest at its grid tariffs.
+    """
+    tariffs = schedule.wide("price_per_mwh", "tariff")
+    buy, sell = (tariffs[name].to_numpy(dtype=float) for name in ("buy", "sell"))
+    return answered(case, market_inputs(case), buy, sell).money()
+
+
 @dataclass(frozen=True, eq=False)
 class Found:
     """What a method hands over: tariffs and plans, the profit that it claims, and what it proves."""
