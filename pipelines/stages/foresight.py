@@ -12,8 +12,9 @@ from dispatch.settlement.efficiency import bootstrap_ratio, mean_estimate, paire
 def foresight_table(rows: pd.DataFrame, folder: Path, name_columns: list[str], baseline: str) -> pd.DataFrame | None:
     """A row per job and one for perfect foresight, settled on the days that all jobs share; ``None`` if they share none.
 
-    ``share_of_foresight`` is what a job earns above the baseline, over what perfect foresight earns above it; the difference
-    is paired by day, and the share's interval is that of a bootstrap over the days. Jobs of other variants than the baseline's are measured against the baseline of their own variant.
+    ``share_of_foresight`` is what a job earns above the baseline, over what perfect foresight earns above it; the
+    difference is paired by day, and the share's interval is that of a bootstrap over the days. Jobs of other variants than
+    the baseline's are measured against the baseline of their own variant.
     """
     settled = {}
     for _, row in rows[rows["status"] != "failed"].iterrows():

@@ -14,12 +14,10 @@ from forecasting.models.base import Prediction
 from forecasting.scenarios import ErrorRanks, sample_paths
 from pipelines.errors import ConfigError
 from pipelines.stages.case_scale import CaseScale
+from pipelines.stages.settle_days import DRAWS_KEY
 
 #: The newest day whose measurements are whole when a night is decided lies so many days before the delivery day.
 TRUTH_DELAY_DAYS = 2
-
-#: Spawn key of the draws that plans are made on; no chunk of realisations has it.
-DRAWS_KEY = 2**31
 
 #: Fewer past days than this say nothing of how errors go together.
 LEAST_RANK_DAYS = 14

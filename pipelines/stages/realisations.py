@@ -12,8 +12,7 @@ from dispatch.case_adno import AdnoCase
 from dispatch.settlement.error_model import ErrorModel
 from dispatch.settlement.from_schedule import case_forecast
 from pipelines.errors import ConfigError
-from pipelines.stages.past_scenarios import DRAWS_KEY
-from pipelines.stages.settle_days import Days, seeds, stacked
+from pipelines.stages.settle_days import DRAWS_KEY, Days, seeds, stacked
 
 
 def synthetic_days(case: AdnoCase, settings: Mapping[str, Any], seed: int, draws: int = 0) -> Days:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -21,7 +21,12 @@ from dispatch.settlement.worth import FACTORS, Planner, forecast_worth, plans_on
 from pipelines import __version__
 from pipelines.errors import ConfigError
 from pipelines.run_folder import write_atomically
-from pipelines.stages.past_scenarios import NightDraws
+
+if TYPE_CHECKING:  # forecasting brings torch with it, which simulated days do not need
+    from pipelines.stages.past_scenarios import NightDraws
+
+#: Spawn key of the draws that plans are made on; no chunk of realisations has it.
+DRAWS_KEY = 2**31
 
 #: Money and energy of a settled day, as columns of ``realisations.parquet``.
 SETTLED = tuple(item.name for item in fields(Settlement))

@@ -6,7 +6,7 @@ import json
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import joblib
 import numpy as np
@@ -18,8 +18,10 @@ from dispatch.settlement.reduction import reduce_scenarios, uncoupled
 from dispatch.settlement.two_stage import PlanOptions, Risk, plan_on_scenarios, tail_mean
 from pipelines.errors import ConfigError
 from pipelines.run_folder import write_atomically
-from pipelines.stages.past_scenarios import NightDraws
 from pipelines.stages.settle_days import Days, fingerprint, workers
+
+if TYPE_CHECKING:
+    from pipelines.stages.past_scenarios import NightDraws
 
 COUPLINGS = ("keep", "break")
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -194,6 +196,12 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path, override: str, word
 def test_an_unknown_key_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigCompositionException):
         evaluate(tmp_path, "realisations.number=3")
+
+
+def test_simulated_days_are_settled_without_torch() -> None:
+    """Loading it would cost every worker of a sweep two seconds."""
+    code = "import sys, pipelines.evaluate, pipelines.stages.realisations; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
 def test_planner_travels_to_other_processes_without_its_solvers() -> None:
