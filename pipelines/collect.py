@@ -126,7 +126,9 @@ def run(run: Run) -> Outcome:
             added = published_sections(rows, published, folder)
             if comparison is not None:
                 added.append(Section("Foresight", FORESIGHT_LEAD, tables=[frame_table("By forecaster", comparison)]))
-            page = replace(page, title=str(published["title"]), sections=[*added, *page.sections])
+            shown = any(section.figures for section in added)  # then the general figures would only repeat them
+            others = [section for section in page.sections if section.title != "Results" or not shown]
+            page = replace(page, title=str(published["title"]), sections=[*added, *others])
         for target in {folder, run.folder.path}:
             place = type(run.folder)(target)
             place.frame("collected.parquet", rows)

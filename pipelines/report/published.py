@@ -12,11 +12,14 @@ import pandas as pd
 from pipelines.report.charts import Chart, bars, lines
 from pipelines.report.page import Section
 from pipelines.report.tables import frame_table
-from pipelines.report.words import number, plain, sentence
+from pipelines.report.words import number, plain, quantity_name, quantity_unit, sentence
 
 #: Relative change that still counts as none.
 SAME = 1e-6
 FLAT = 0.02
+
+#: A line is drawn through so many points or more.
+FEWEST_POINTS = 3
 
 
 def published_sections(rows: pd.DataFrame, published: Mapping[str, Any], folder: Path) -> list[Section]:
@@ -49,7 +52,7 @@ def findings(done: pd.DataFrame, published: Mapping[str, Any]) -> list[str]:
         by = "Follows from the model" if check["kind"] == "general" else "The paper reports"
         verdict, words = _verdict(series, check)
         answer = "holds here" if verdict else "does not hold here"
-        found.append(f"{by}: {plain(check['column'])}{where} {words[0]}. It {answer}: {words[1]}.")
+        found.append(f"{by}: {_words(check['column'])}{where} {words[0]}. It {answer}: {words[1]}.")
     return found
 
 
@@ -78,16 +81,22 @@ def _verdict(series: pd.Series, check: Mapping[str, Any]) -> tuple[bool, tuple[s
                 f"it changes by {100 * spread:.1f}% there",
             )
         case "zero_up_to":
-            first = next((at for at, value in enumerate(values) if abs(value) > SAME), len(values))
-            reached = f"zero up to {number(float(series.index[first - 1]))}" if first else "at no point zero"
-            return first == len(values), ("is zero", f"it is {reached}")
+            zeros = next((at for at, value in enumerate(values) if abs(value) > SAME), len(values))
+            reached = f"zero up to {number(float(series.index[zeros - 1]))}" if zeros else "at no point zero"
+            return zeros == len(values), ("is zero", f"it is {reached}")
         case other:
             raise ValueError(f"published.checks: no claim is named {other}")
 
 
 def _table(done: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
     keys = [str(published["x"]), *([str(published["by"])] if published.get("by") else [])]
-    table = done[[*keys, *(c for c in published["columns"] if c in done.columns)]].copy()
+    shown = [
+        name
+        for column in published["columns"]
+        for name in (column, f"{column}_low", f"{column}_high")
+        if name in done.columns
+    ]
+    table = done[[*keys, *dict.fromkeys(shown)]].copy()
     for column, values in (published.get("paper") or {}).items():
         names = done[keys].astype(str).agg(", ".join, axis=1)
         table.insert(len(keys), f"{column}_paper", names.map(values).astype(float))
@@ -97,27 +106,30 @@ def _table(done: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
 def _charts(done: pd.DataFrame, published: Mapping[str, Any]) -> list[Chart]:
     x = str(published["x"])
     if not pd.api.types.is_numeric_dtype(done[x]):
-        return [] if published.get("by") else _bars(done, x, published["columns"])
+        return _bars(done, [x, *([str(published["by"])] if published.get("by") else [])], published["columns"])
+    if done[x].nunique() < FEWEST_POINTS:
+        return []  # the table says as much as a line between two points
     together: Sequence[str] = published.get("together") or ()
     present = [name for name in published["columns"] if name in done.columns and done[name].notna().any()]
     alone = [name for name in present if name not in together]
     charts = []
     for names in ([list(together)] if together else []) + [[name] for name in alone]:
         series, at = _series(done, x, published.get("by"), names)
-        title = f"{' and '.join(plain(name) for name in names)} by {plain(x)}"
+        title = f"{' and '.join(_words(name) for name in names)} by {plain(x)}"
         first = next(iter(series.values()))
         caption = f"From {number(float(np.nanmin(first)))} to {number(float(np.nanmax(first)))}."
-        charts.append(lines(at, series, title[0].upper() + title[1:], plain(x), plain(names[0]), caption))
+        charts.append(lines(at, series, sentence(title), plain(x), _words(names[0]), caption))
     return charts
 
 
-def _bars(done: pd.DataFrame, x: str, columns: Sequence[str]) -> list[Chart]:
+def _bars(done: pd.DataFrame, keys: Sequence[str], columns: Sequence[str]) -> list[Chart]:
     """A bar per named choice and column."""
     charts = []
+    labels = done[list(keys)].astype(str).agg(", ".join, axis=1)
     for name in columns:
-        if name in done.columns and done[name].notna().any():
-            values = {str(key): float(value) for key, value in zip(done[x], done[name], strict=True)}
-            charts.append(bars(values, f"{sentence(plain(name))} by {plain(x)}", plain(name)))
+        if name in done.columns and done[name].notna().any() and not name.endswith(("_low", "_high")):
+            values = {str(key): float(value) for key, value in zip(labels, done[name], strict=True)}
+            charts.append(bars(values, f"{sentence(plain(name))} by {plain(keys[0])}", plain(name)))
     return charts
 
 
@@ -126,14 +138,20 @@ def _series(
 ) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
     groups = [("", done)] if by is None else [(str(key), part) for key, part in done.groupby(by, sort=False)]
     tables = {
-        " ".join(part for part in (name if len(names) > 1 or not label else "", label) if part): group.groupby(x)[
-            name
-        ].mean()
+        " ".join(part for part in (_words(name) if len(names) > 1 or not label else "", label) if part): group.groupby(
+            x
+        )[name].mean()
         for label, group in groups
         for name in names
     }
     frame = pd.DataFrame(tables)
     return {str(name): frame[name].to_numpy(dtype=float) for name in frame}, frame.index.to_numpy(dtype=float)
+
+
+def _words(name: str) -> str:
+    """A column in words with its unit, money aside."""
+    unit = quantity_unit(name)
+    return quantity_name(name) + (f", {unit}" if unit else "")
 
 
 def _plans(done: pd.DataFrame, published: Mapping[str, Any], folder: Path) -> list[Chart]:
@@ -149,6 +167,6 @@ def _plans(done: pd.DataFrame, published: Mapping[str, Any], folder: Path) -> li
         if series and any(np.any(values) for values in series.values()):
             step = next(iter(plans.values()))["step"].to_numpy(dtype=float)
             charts.append(
-                lines(step, series, f"Planned {plain(name)}", "step", plain(name), "The day-ahead plan by step.")
+                lines(step, series, f"Planned {_words(name)}", "step", _words(name), "The day-ahead plan by step.")
             )
     return charts

@@ -45,6 +45,35 @@ SCORE_NAMES: dict[str, str] = {
 }
 
 
+#: What sweeps vary and report, as a reader calls it.
+SWEEP_NAMES: dict[str, str] = {
+    "what_if.spot": "spot price level",
+    "what_if.wind": "wind capacity level",
+    "what_if.elasticity": "elasticity level",
+    "what_if.subsidy": "level of the largest subsidy",
+    "what_if.storage": "storage level",
+    "case.subsidy.elasticity_anchor": "anchor of Eq. 18",
+    "plan.stochastic.scenarios": "number of scenarios",
+    "plan.stochastic.coupling": "price and wind in the scenarios",
+    "plan.purchase": "planned purchase",
+    "plan.flexible": "planned flexible demand",
+    "plan.gas_unit": "planned hours of gas units",
+    "plan.charge": "planned charging",
+    "profit_mean": "mean profit",
+    "profit_perfect_mean": "mean profit with perfect forecasts",
+    "regret_mean": "mean regret",
+    "efficiency_perfect": "efficiency with perfect forecasts",
+    "efficiency_without_subsidy": "efficiency without subsidies in the cost",
+    "efficiency_paper": "efficiency in the paper",
+    "unit_price.efficiency": "efficiency by unit prices",
+    "penalty.wind": "regret from wind errors",
+    "stochastic.vss": "gain over the plan on the forecast",
+    "stochastic.promised": "profit promised on the scenarios",
+    "stochastic.worst_days_mean": "mean of the worst days",
+    "stochastic.deterministic_worst_days_mean": "mean of the worst days, plan on the forecast",
+}
+
+
 def number(value: object, digits: int = 4) -> str:
     """A figure with thousands separators and about ``digits`` significant digits; ``n/a`` where there is none."""
     if value is None or value is pd.NaT:
@@ -114,7 +143,11 @@ def quantity_name(quantity: str) -> str:
 
 def plain(name: str) -> str:
     """An identifier in words; the usual scores are written as the field writes them."""
-    return SCORE_NAMES.get(str(name)) or str(name).replace("_", " ").strip()
+    text = str(name)
+    for end, words in (("_low", " from"), ("_high", " to")):  # ends of an interval
+        if text.endswith(end) and text.removesuffix(end) in SWEEP_NAMES:
+            return SWEEP_NAMES[text.removesuffix(end)] + words
+    return SCORE_NAMES.get(text) or SWEEP_NAMES.get(text) or text.replace("_", " ").strip()
 
 
 def sentence(text: str) -> str:
