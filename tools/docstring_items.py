@@ -32,7 +32,9 @@ def readable(text: str) -> str:
     pieces = _SECTION.split(text)
     done = [pieces[0]]
     for name, body in zip(pieces[1::2], pieces[2::2], strict=True):
-        done.append(f"{name}\n{'-' * len(name)}\n{_spread(body) if name in ('Parameters', 'Attributes', 'Raises') else body}")
+        if name in ("Parameters", "Attributes", "Raises"):
+            body = _spread(body)
+        done.append(f"{name}\n{'-' * len(name)}\n{body}")
     return "".join(done)
 
 
@@ -41,7 +43,7 @@ def _spread(body: str) -> str:
     for line in body.splitlines():
         item = _ITEM.match(line)
         if item:
-            lines += [name for name in (item["names"],)] + [f"    {item['text']}"]
+            lines += [item["names"], f"    {item['text']}"]
         else:
             lines.append(line)
     return "\n".join(lines)

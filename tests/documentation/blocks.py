@@ -79,7 +79,9 @@ def _shell(text: str, folder: Path, wanted: int, where: str) -> None:
         text=True,
         check=False,
     )
-    assert done.returncode == wanted, f"{where}: exit {done.returncode}, expected {wanted}\n{done.stdout}\n{done.stderr}"
+    assert done.returncode == wanted, (
+        f"{where}: exit {done.returncode}, expected {wanted}\n{done.stdout}\n{done.stderr}"
+    )
 
 
 def _compose(text: str, where: str) -> None:

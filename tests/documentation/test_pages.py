@@ -62,7 +62,9 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_links_lead_somewhere_and_nothing_is_loaded_from_another_host(site: Path) -> None:
-    pages = {path.relative_to(site).as_posix(): _Links(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")}
+    pages = {
+        path.relative_to(site).as_posix(): _Links(path.read_text(encoding="utf-8")) for path in site.rglob("*.html")
+    }
     assert len(pages) > len(PAGES)
     broken = []
     for name, page in pages.items():
