@@ -117,10 +117,13 @@ class Search(CaseModel):
     Attributes
     ----------
     calls: largest number of tariffs that the microgrids are asked to answer.
+    kriging: ``local`` (regions with Kriging of the samples near by) or ``paper`` (one Kriging model of the whole range, as in
+        Chen et al. 2024, section 4.2, after a first sample of nine points for each tariff).
     services: microgrids that are asked over HTTP instead of in this process.
     """
 
     calls: Annotated[int, Field(ge=20)] = 600
+    kriging: Literal["local", "paper"] = "local"
     services: tuple[Service, ...] = ()
 
 

@@ -20,7 +20,8 @@ LARGEST_LOAD_RATIO = 50.0
 
 def microgrids_faults(case: MicrogridsCase) -> list[str]:
     """Every contradiction in the case, one line each; empty if the case can be used."""
-    faults = list(_length_faults(case))
+    lengths = list(_length_faults(case))
+    faults = [*lengths, *([] if lengths else _tariff_faults(case))]
     ids = Counter(grid.id for grid in case.microgrids)
     faults += [
         f"microgrid id '{name}' is used {times} times; ids must differ" for name, times in ids.items() if times > 1
@@ -28,17 +29,15 @@ def microgrids_faults(case: MicrogridsCase) -> list[str]:
     if not case.microgrids:
         faults.append("microgrids: the list is empty; state at least one")
     for place, grid in enumerate(case.microgrids):
-        faults += _microgrid_faults(f"microgrids[{place}] ('{grid.id}')", grid)
+        own = list(_microgrid_faults(f"microgrids[{place}] ('{grid.id}')", grid))
+        faults += own
+        if not lengths and not own:
+            faults += _supply_faults(case, grid)
     for place, service in enumerate(case.search.services):
         if service.microgrid not in ids:
             faults.append(
                 f"search.services[{place}].microgrid: no microgrid '{service.microgrid}'; there are {list(ids)}"
             )
-    if faults:
-        return faults
-    faults += _tariff_faults(case)
-    for grid in case.microgrids:
-        faults += _supply_faults(case, grid)
     return faults
 
 

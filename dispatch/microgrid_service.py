@@ -16,6 +16,7 @@ import argparse
 import hmac
 import json
 import os
+import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -27,7 +28,7 @@ from numpy.typing import NDArray
 
 from dispatch.assets.price_taker import PriceTaker
 from dispatch.assets.turbine_commitment import responder
-from dispatch.errors import CaseError, SolverError
+from dispatch.errors import CaseError, DispatchError, SolverError
 from dispatch.markets.microgrids_inputs import price_taker
 
 FloatArray = NDArray[np.float64]
@@ -202,4 +203,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except DispatchError as fault:
+        sys.exit(f"microgrid_service: {fault}")

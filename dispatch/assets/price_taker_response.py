@@ -71,6 +71,8 @@ class PriceTakerQp:
         self.calls = 0
         #: Lower bound on the cost of the last answer by its dual, currency.
         self.proven_cost = -np.inf
+        #: Columns of the program in the last answer, buying and selling apart.
+        self.columns: FloatArray = np.zeros(0)
         self.program = program = follower_program(grid)
         self._scale = max(float(np.abs(np.concatenate([program.quadratic, program.linear])).max()), 1.0)
         size = len(program.lower)
@@ -100,7 +102,7 @@ class PriceTakerQp:
         if str(answer.status) not in ("Solved", "AlmostSolved"):
             raise SolverError(f"{self.grid.name}: no plan serves its load ({answer.status})")
         self.proven_cost = float(answer.obj_val_dual) * self._scale * self.grid.step_hours
-        x = np.clip(np.asarray(answer.x), program.lower, program.upper)
+        x = self.columns = np.clip(np.asarray(answer.x), program.lower, program.upper)
         flows = tuple(tuple(x[place] for place in places) for places in program.flows)
         return PriceTakerPlan(
             exchange=x[program.bought] - x[program.sold],

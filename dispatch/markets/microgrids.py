@@ -15,7 +15,8 @@ Methods for ``game``:
     The microgrids' optimality conditions as one convex mixed-integer program, solved to a proven gap; value-function cuts
     where the case switches turbines (``mt_commitment``).
 ``kriging``
-    The paper's metamodel (section 4): sees only what the microgrids answer; regions, Kriging, swarm, true answers.
+    The metamodel (section 4): sees only what the microgrids answer; regions, Kriging, swarm, true answers. By default with
+    Kriging of the samples near each region; ``search.kriging: paper`` is the paper's plain loop.
 ``pso``, ``ga``
     Particle swarm and genetic algorithm on the true answers, with which the paper compares it (Table 4).
 

@@ -12,6 +12,7 @@ from dispatch.case_microgrids import MicrogridsCase
 from dispatch.errors import OptionError
 from dispatch.markets.microgrids_inputs import MarketInputs
 from dispatch.surrogate.direct import direct_search
+from dispatch.surrogate.paper_loop import PaperKrigingSearch
 from dispatch.surrogate.record import CallRecord, Respond
 from dispatch.surrogate.tariffs import TariffSpace
 from dispatch.surrogate.trust_region import KrigingSearch
@@ -23,7 +24,9 @@ def search(case: MicrogridsCase, inputs: MarketInputs, method: str, seed: int) -
     """Up to ``case.search.calls`` true answers of all microgrids, and the best tariffs among them."""
     space = TariffSpace(inputs.feed_in, inputs.grid_buy)
     record = CallRecord(space, respondent(case, inputs), inputs.profits, case.search.calls)
-    if method == "kriging":
+    if method == "kriging" and case.search.kriging == "paper":
+        PaperKrigingSearch(record, seed).run()
+    elif method == "kriging":
         KrigingSearch(record, seed).run()
     elif method == "pso":
         direct_search(record, "pso", seed)

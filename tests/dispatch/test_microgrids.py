@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -99,7 +101,7 @@ def test_every_device_agrees_with_the_general_bilevel_engine(limit: float) -> No
 def test_random_days_agree_with_the_general_bilevel_engine(
     load: list[float], surplus: list[float], buy: list[float]
 ) -> None:
-    grids = [
+    grids: list[dict[str, Any]] = [
         {"id": "a", "load_mw": load, "turbine": RICH["turbine"]},
         {"id": "b", "net_load_mw": [-s for s in surplus]},
     ]
@@ -107,6 +109,10 @@ def test_random_days_agree_with_the_general_bilevel_engine(
     schedule = dispatch.solve(case, options=SolverOptions(gap=1e-6))
     reference = bilevel.solve(as_bilevel(case), options=bilevel.BilevelOptions(pessimistic=False))
     assert schedule.objective == pytest.approx(reference.objective, abs=2e-5)
+
+
+#: Wall time for machines on which other work runs.
+PATIENT = SolverOptions(time_limit_s=600)
 
 
 def full_case() -> MicrogridsCase:
@@ -128,7 +134,7 @@ def evening() -> MicrogridsCase:
 
 @pytest.fixture(scope="module")
 def solved() -> dispatch.Schedule:
-    return dispatch.solve(evening())
+    return dispatch.solve(evening(), options=PATIENT)
 
 
 def test_everybody_gains_against_the_grid_tariffs(solved: dispatch.Schedule) -> None:
@@ -154,7 +160,7 @@ def test_balance_and_battery_rows(solved: dispatch.Schedule) -> None:
 
 def test_marginal_values_lie_between_the_tariffs() -> None:
     built = build_exact(market_inputs(evening()))
-    assert solve_model(built.model, built.conditions.cones).status == "optimal"
+    assert solve_model(built.model, built.conditions.cones, PATIENT).status == "optimal"
     for block in built.model.grid.values():
         for t, value in block.value.items():
             assert built.model.sell[t].value - 1e-6 <= value.value <= built.model.buy[t].value + 1e-6
@@ -200,6 +206,27 @@ def test_costs_rise_with_the_buy_and_fall_with_the_sell_tariff(market: MarketInp
         assert program.respond(buy, kinder).cost(grid, buy, kinder) <= cost + 1e-5
 
 
+def test_nobody_buys_and_sells_at_once_though_no_binary_forbids_it(market: MarketInputs) -> None:
+    # Lowering both gains (buy - sell) for each MW, so that the binary of Eqs. 11-12 is redundant.
+    for seed in range(5):
+        buy, sell = drawn_tariffs(market, seed)
+        for grid in market.grids:
+            program = PriceTakerQp(grid)
+            program.respond(buy, sell)
+            x = np.asarray(program.columns)
+            assert np.minimum(x[program.program.bought], x[program.program.sold]).max() < 1e-6
+
+
+def test_no_ladder_of_equal_markups_beats_the_grid_tariffs(market: MarketInputs) -> None:
+    # The optimum earns 2.4 times as much, but not along the line between the grid's tariffs and one price for all.
+    width = market.grid_buy - market.feed_in
+    ladder = [
+        answered(full_case(), market, market.feed_in + (1 - share) * width, market.feed_in + share * width).profit
+        for share in (0.0, 0.1, 0.2, 0.3, 0.4)
+    ]
+    assert max(ladder) == ladder[0]
+
+
 def test_grid_tariffs_earn_what_was_computed_by_other_means(market: MarketInputs) -> None:
     solution = answered(full_case(), market, market.grid_buy, market.feed_in)
     assert solution.profit == pytest.approx(982.571, abs=0.01)
@@ -208,7 +235,7 @@ def test_grid_tariffs_earn_what_was_computed_by_other_means(market: MarketInputs
 @pytest.mark.slow
 def test_the_full_case_reaches_the_optimum_that_scip_finds() -> None:
     # 2,322.93 RMB: SCIP on an independently written model, gap 0.
-    schedule = dispatch.solve(full_case(), options=SolverOptions(time_limit_s=500))
+    schedule = dispatch.solve(full_case(), options=PATIENT)
     assert schedule.objective == pytest.approx(2322.93, rel=1e-4)
     assert schedule.gap is not None and schedule.gap <= 1e-4
     assert schedule.certificate.dual_bound_ratio is not None and schedule.certificate.dual_bound_ratio < 0.99

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from tests.dispatch.microgrid_cases import TURBINE, game
 
 def windy_hour() -> MicrogridsCase:
     """One hour: a deficit of 4 MW with a turbine, a surplus of 3 MW of wind."""
-    grids = [
+    grids: list[dict[str, Any]] = [
         {"id": "deficit", "load_mw": [4.0], "turbine": TURBINE},
         {"id": "surplus", "load_mw": [0.5], "wind_mw": [3.5]},
     ]

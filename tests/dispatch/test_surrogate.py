@@ -8,10 +8,13 @@ import pytest
 import dispatch
 from dispatch.case_microgrids import MicrogridsCase, Search
 from dispatch.markets.microgrids_inputs import market_inputs
-from dispatch.markets.microgrids_search import search
+from dispatch.markets.microgrids_search import respondent, search
 from dispatch.surrogate.kriging import TariffKriging
+from dispatch.surrogate.paper_loop import PaperKrigingSearch, PaperRule
+from dispatch.surrogate.record import CallRecord
 from dispatch.surrogate.swarm import heuristic_maximum
 from dispatch.surrogate.tariffs import TariffSpace
+from dispatch.surrogate.trust_region import KrigingSearch, RegionRule
 from tests.dispatch.microgrid_cases import deficit_and_surplus
 
 
@@ -59,7 +62,7 @@ def test_kriging_interpolates_its_sample_and_predicts_between() -> None:
 @pytest.mark.parametrize("algorithm", ["pso", "ga"])
 def test_the_swarm_climbs_and_repeats_itself(algorithm: str) -> None:
     def hill(points: np.ndarray) -> np.ndarray:
-        return -((points - 0.3) ** 2).sum(axis=1)
+        return np.asarray(-((points - 0.3) ** 2).sum(axis=1))
 
     box = np.zeros(4), np.ones(4)
     start = np.full((1, 4), 0.9)
@@ -73,6 +76,37 @@ def test_kriging_reaches_the_hand_worked_optimum() -> None:
     schedule = dispatch.solve(case, method="kriging")
     assert schedule.objective == pytest.approx(1.98, rel=0.01)
     assert schedule.certificate.passed and schedule.certificate.mip_gap is None
+
+
+def tiny_record(calls: int) -> CallRecord:
+    case = deficit_and_surplus()
+    inputs = market_inputs(case)
+    tariffs = TariffSpace(inputs.feed_in, inputs.grid_buy)
+    return CallRecord(tariffs, respondent(case, inputs), inputs.profits, calls)
+
+
+def test_the_plain_loop_of_the_paper_reaches_it_too() -> None:
+    # Two tariffs: 18 first points, then rounds of at most five.
+    record = tiny_record(40)
+    PaperKrigingSearch(record, 0, PaperRule(generations=15)).run()
+    assert 18 < record.calls <= 40
+    assert record.profits.max() == pytest.approx(1.98, rel=0.01)
+
+
+def test_the_paper_loop_is_an_option_of_the_case() -> None:
+    case = deficit_and_surplus().model_copy(update={"search": Search(calls=20, kriging="paper")})
+    record = search(case, market_inputs(case), "kriging", seed=0)
+    corners = record.space.corners()
+    np.testing.assert_array_equal(record.points[: len(corners)], corners)
+    assert record.calls == 20
+
+
+def test_a_search_that_stands_still_ends_before_its_calls_are_used() -> None:
+    record = tiny_record(2000)
+    KrigingSearch(record, 0, RegionRule(patience=3, generations=5)).run()
+    best = np.maximum.accumulate(record.profits)
+    assert record.calls < 300
+    assert best[-1] <= best[-13] * (1 + 1e-4)  # three rounds of four answers or more
 
 
 @pytest.mark.parametrize("method", ["pso", "ga"])

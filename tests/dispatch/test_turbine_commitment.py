@@ -82,7 +82,7 @@ def test_the_game_of_two_hours_is_at_least_every_enumerated_pattern() -> None:
         "cost_linear_per_mwh": 0.6,
         "cost_fixed_per_hour": 0.2,
     }
-    grids = [
+    grids: list[dict[str, Any]] = [
         {"id": "a", "net_load_mw": [2.0, 1.0], "turbine": small},
         {"id": "b", "net_load_mw": [-0.8, -1.5], "turbine": {**small, "cost_linear_per_mwh": 0.7}},
     ]
@@ -92,7 +92,7 @@ def test_the_game_of_two_hours_is_at_least_every_enumerated_pattern() -> None:
     # Without storage and ramps the hours are apart: the best of each on its own.
     total = 0.0
     for t, (buy, sell) in enumerate(((1.2, 0.4), (1.3, 0.5))):
-        hour = [{**grid, "net_load_mw": [grid["net_load_mw"][t]]} for grid in grids]  # type: ignore[index]
+        hour = [{**grid, "net_load_mw": [grid["net_load_mw"][t]]} for grid in grids]
         alone = switched(hour, [buy], [sell])
         total += best_on_a_grid(alone, np.linspace(sell, buy, 61), np.linspace(sell, buy, 61))
     assert total <= schedule.bound + 1e-6
@@ -100,7 +100,7 @@ def test_the_game_of_two_hours_is_at_least_every_enumerated_pattern() -> None:
 
 
 def test_without_a_running_cost_nothing_changes() -> None:
-    grids = [{"id": "a", "net_load_mw": [4.0], "turbine": TURBINE}, {"id": "b", "net_load_mw": [-3.0]}]
+    grids: list[dict[str, Any]] = [{"id": "a", "net_load_mw": [4.0], "turbine": TURBINE}, {"id": "b", "net_load_mw": [-3.0]}]
     assert dispatch.solve(switched(grids, [1.2], [0.4])).objective == pytest.approx(1.98, abs=1e-5)
 
 
