@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from forecasting.encoding import Batch, SampleEncoder
 from forecasting.errors import DataError, SettingError, UnknownNameError
 from forecasting.models import create
 from forecasting.models.conditional_transformer import ConditionalTransformer
@@ -144,6 +145,26 @@ def test_warm_start_steps_follow_a_shift_of_the_condition_effect() -> None:
     for day in range(15):
         model.warm_start_steps(turned, steps=2, seed=day)
     assert median_error(model, turned) < before
+
+
+def test_a_warm_start_reads_the_newest_day_and_prefers_recent_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    samples = make_samples(100)
+    model = tiny(training={"steps": 2, "batch_size": 16, "warm_batch_size": 8})
+    model.fit(samples)
+    read: list[DayAheadSamples] = []
+    encode = SampleEncoder.encode
+
+    def recorded(self: SampleEncoder, rows: DayAheadSamples, *, with_target: bool) -> Batch:
+        read.append(rows)
+        return encode(self, rows, with_target=with_target)
+
+    monkeypatch.setattr(SampleEncoder, "encode", recorded)
+    model.warm_start_steps(samples, steps=30, seed=3)
+    assert [len(rows) for rows in read] == [8] * 30
+    newest = samples.day.max()
+    assert all((rows.day == newest).any() for rows in read)
+    ages = np.concatenate([(newest - rows.day).astype(int) for rows in read])
+    assert ages.max() > 30 and np.median(ages) < 25  # half-life of 12 days among 100
 
 
 def test_attention_weights_sum_to_one_over_days_delivery_day_and_hours() -> None:
