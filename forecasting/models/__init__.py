@@ -49,10 +49,10 @@ def create(name: str, **settings: Any) -> Forecaster:
     >>> create("conditional_transformer", width=32, heads=2).name
     'conditional_transformer'
     """
-    models = _all_models()
-    if name not in models:
-        raise UnknownNameError(unknown("model", name, models))
-    module, _, class_name = models[name].partition(":")
+    location = _MODELS.get(name) or _all_models().get(name)  # reading the entry points takes a while
+    if location is None:
+        raise UnknownNameError(unknown("model", name, _all_models()))
+    module, _, class_name = location.partition(":")
     model_class = getattr(importlib.import_module(module), class_name)
     known = [p for p in inspect.signature(model_class).parameters if p not in ("args", "kwargs")]
     for key in settings:

@@ -92,6 +92,7 @@ class Contest:
     budget: TimeBudget
     record: Record | None = field(init=False)
     _events: list[str] = field(init=False, default_factory=list)
+    _rows: dict[str, DayAheadSamples] = field(init=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         self.record = read_record(self._record_path)
@@ -263,14 +264,12 @@ class Contest:
 
     def _quantiles(self, trained: Trained) -> Told:
         """Calibrated quantiles of the delivery day by place, as they would be published."""
+        for place in self.target.places:
+            if place not in self._rows:
+                self._rows[place] = predict.live_row(self.store, self.target, place, self.night, self.training)
         return {
-            place: predict.calibrated(
-                trained,
-                self.target,
-                place,
-                predict.live_row(self.store, self.target, place, self.night, self.training),
-            ).quantiles[0]
-            for place in self.target.places
+            place: predict.calibrated(trained, self.target, place, row).quantiles[0]
+            for place, row in self._rows.items()
         }
 
     def _file(self, contestant: Contestant) -> Path:
