@@ -25,6 +25,7 @@ from forecasting.samples import DayAheadSamples
 
 if TYPE_CHECKING:
     from forecasting.artefact import TrainedForecaster, load, load_source_encoder, save
+    from forecasting.backtesting import backtest
     from forecasting.embedding import SourceEncoder
     from forecasting.models import FitReport, Forecaster, Prediction, available, create
 
@@ -60,6 +61,7 @@ __all__ = [
     "TrainedForecaster",
     "UnknownNameError",
     "available",
+    "backtest",
     "create",
     "load",
     "load_source_encoder",
