@@ -31,7 +31,7 @@ from rich.markup import escape
 
 from dispatch.errors import DispatchError
 from forecasting.errors import ForecastingError
-from pipelines import __version__
+from pipelines import __version__, config_guard
 from pipelines.errors import ConfigError, PipelineError, StoppedError
 from pipelines.progress import Phases
 from pipelines.run_folder import RunFolder, config_hash
@@ -172,6 +172,7 @@ def _explain(error: Exception, config_name: str) -> str:
 def command(config_name: str, function: RunFunction) -> Callable[[], None]:
     """The ``main`` of ``python -m pipelines.NAME``: ``conf/NAME.yaml`` composed by Hydra, then ``function``."""
     codes: list[int] = []
+    config_guard.guard()
 
     @hydra.main(version_base="1.3", config_path=str(CONF), config_name=config_name)
     def app(config: DictConfig) -> int:
