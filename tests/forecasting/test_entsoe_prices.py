@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -13,6 +14,7 @@ from tests.forecasting.entsoe_server import (
     TOKEN,
     Block,
     EntsoeServer,
+    Published,
     day_block,
     days,
     document,
@@ -95,6 +97,41 @@ def test_prices_turn_from_hours_to_quarter_hours_on_delivery_day_2025_10_01(
     assert (frame.index >= GO_LIVE).sum() == 96
     assert frame.index[24] == utc("2025-09-30T22:00")
     assert frame["value"].tolist() == [stamp_value(t) for t in frame.index]
+
+
+def repeating(day: pd.Timestamp) -> Published:
+    """A day of quarter-hours that leaves out every second one, as curve type A03 does where a value is repeated."""
+    block = day_block(day, "PT15M")
+    return price(DK_1, replace(block, points=block.points[::2]), curve="A03")
+
+
+@pytest.mark.parametrize(("day", "quarters"), [("2025-10-26", 100), ("2026-03-29", 92), ("2026-03-30", 96)])
+def test_quarter_hourly_days_are_whole_at_both_clock_changes(
+    server: EntsoeServer, source: EntsoeSource, day: str, quarters: int
+) -> None:
+    first = pd.Timestamp(day, tz="Europe/Copenhagen")
+    server.published = [repeating(first + pd.DateOffset(days=k)) for k in range(-2, 3)]
+    frame = source.read("price", "DK_1", first, first + pd.DateOffset(days=1))
+    expected = pd.date_range(first, first + pd.DateOffset(days=1), freq="15min", inclusive="left")
+    assert len(expected) == quarters
+    assert frame.index.equals(expected.tz_convert("UTC"))
+    assert frame["value"].tolist() == [stamp_value(t.floor("30min")) for t in frame.index]
+    published = (first - pd.DateOffset(days=1)).replace(hour=12, minute=57)
+    assert set(frame["available_at"]) == {published.tz_convert("UTC")}
+
+
+def test_the_evening_before_the_change_knows_hours_of_today_and_quarter_hours_of_tomorrow(
+    server: EntsoeServer, source: EntsoeSource
+) -> None:
+    today = GO_LIVE - pd.DateOffset(days=1)
+    server.published = [price(DK_1, day_block(today)), repeating(GO_LIVE)]
+    fetched = today.replace(hour=18, minute=30)
+    frame = source.read("price", "DK_1", today, GO_LIVE + pd.DateOffset(days=1), fetched_at=fetched)
+    steps = frame.index.to_series().diff().dropna()
+    assert (steps == pd.Timedelta(hours=1)).sum() == 24
+    assert (steps == pd.Timedelta(minutes=15)).sum() == 95
+    assert frame["value"].notna().all()
+    assert (frame["available_at"] <= fetched).all()
 
 
 def test_one_answer_with_both_resolutions_gives_the_traded_one(server: EntsoeServer, source: EntsoeSource) -> None:

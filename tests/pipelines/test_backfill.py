@@ -18,7 +18,7 @@ import pytest
 
 from forecasting.store import Store
 from pipelines.store_lock import store_lock
-from tests.forecasting.entsoe_server import TOKEN, EntsoeServer, Fault, Published, hourly, price, running
+from tests.forecasting.entsoe_server import TOKEN, EntsoeServer, Fault, Published, day_block, hourly, price, running
 from tests.pipelines.running import execute_here, summary_of
 
 DK_1 = "10YDK-1--------W"
@@ -136,6 +136,19 @@ def test_a_value_revised_since_is_a_later_version(tmp_path: Path, server: Entsoe
     noon = day + pd.Timedelta(hours=12), day + pd.Timedelta(hours=13)
     assert store_of(tmp_path).read("price", "DK_1", *noon)["value"].tolist() == [77.0]
     assert store_of(tmp_path).read("price", "DK_1", *noon, as_of=before)["value"].tolist() == [values[12]]
+
+
+def test_the_months_in_which_prices_turn_to_quarter_hours_are_stored_as_traded(
+    tmp_path: Path, server: EntsoeServer
+) -> None:
+    for day in pd.date_range("2025-09-28", "2025-10-03", tz="Europe/Copenhagen"):
+        step = "PT60M" if day < pd.Timestamp("2025-10-01", tz="Europe/Copenhagen") else "PT15M"
+        server.published.append(price(DK_1, day_block(day, step, level=-50_000.0)))
+    assert fill(tmp_path, server, "first=2025-09-29", "last=2025-10-02", "series=[price]").code == 0
+    start = pd.Timestamp("2025-09-28T22:00Z")
+    stored = store_of(tmp_path).read("price", "DK_1", start, start + pd.Timedelta(days=4))["value"]
+    assert len(stored) == 2 * 24 + 2 * 96
+    assert stored.index.is_unique
 
 
 def test_what_cannot_be_is_refused_in_one_line(tmp_path: Path, server: EntsoeServer) -> None:
