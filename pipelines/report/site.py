@@ -240,7 +240,7 @@ def day_page(
         reasons=reasons,
         banners=[SIMULATED_BANNER] if record.get("simulated") else [],
         headlines=_day_headlines(chosen, runs),
-        sections=[_run_section(entry, waiting.get(entry.mode, ())) for entry in reversed(runs)],
+        sections=[_run_section(entry, waiting.get(entry.mode, ()), reasons=len(runs) > 1) for entry in reversed(runs)],
         footer=f"Times are {record['time_zone']} time." if record else "",
         status_words=_day_words(chosen),
         trail=trail,
@@ -277,10 +277,11 @@ def _day_headlines(entry: Entry, runs: Sequence[Entry]) -> list[Headline]:
     return items
 
 
-def _run_section(entry: Entry, waiting: Sequence[str]) -> Section:
-    title = f"{sentence(entry.mode)} run"
+def _run_section(entry: Entry, waiting: Sequence[str], *, reasons: bool) -> Section:
+    """What one run said and what came; its ``reasons`` where the head of the page holds those of several runs."""
+    title, why = f"{sentence(entry.mode)} run", entry.reasons if reasons else []
     if entry.record is None:
-        return Section(title, "Nothing was published.", text=entry.reasons)
+        return Section(title, "Nothing was published.", text=why)
     record = entry.record
     lead = f"Decided as of {instant(record['as_of'], record['time_zone'])}: {record['market']} on {record['case']}."
     if waiting:
@@ -304,7 +305,7 @@ def _run_section(entry: Entry, waiting: Sequence[str]) -> Section:
     if entry.money is not None:
         tables.append(_money_table(entry.money, str(record["currency"]), entry.mode))
     links = [(FILE_WORDS[name], f"{entry.day}/{entry.mode}/{name}") for name in entry.files]
-    return Section(title, lead, fans, tables, entry.reasons, links)
+    return Section(title, lead, fans, tables, why, links)
 
 
 def _money_table(money: Mapping[str, float], currency: str, mode: str) -> Table:

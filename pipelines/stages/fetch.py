@@ -105,6 +105,7 @@ def fetch(
                 "origin": str(InputOrigin.FALLBACK),
                 "note": "from the store: the service is down",
             }
+    result.findings += [f"the data service: {said}" for said in result.outages]
     return result
 
 
@@ -151,7 +152,9 @@ class _Bringer:
                 frame = stored.iloc[:0][["value", "available_at"]]
             if self.source.simulated or frame.attrs.get("simulated"):
                 self.result.simulated.add(self.series)
-            history = self.keep(frame, first, last, history)
+            edges = [first, *_finer_from(frame.index, self.night.market_time_zone), last]
+            for begin, end in pairwise(edges):
+                history = self.keep(frame[(frame.index >= begin) & (frame.index < end)], begin, end, history)
         if refused is not None and history.empty:
             raise refused
 
@@ -243,6 +246,22 @@ def _pieces(
         edges = [start, *(month for month in months if start < month < recent), recent]
         yield from pairwise(edges)
     yield max(start, recent), end
+
+
+def _finer_from(index: pd.DatetimeIndex, time_zone: str) -> list[pd.Timestamp]:
+    """The start of the market day from which the rows come more often, as prices do since 2025-10-01; empty if there is none.
+
+    The days on either side are checked apart: an hourly day has no missing quarter-hours.
+    """
+    if len(index) < 2 or not index.is_monotonic_increasing:
+        return []
+    minutes = index.as_unit("ns").asi8 // 60_000_000_000
+    to_next = np.diff(minutes, append=2 * minutes[-1] - minutes[-2])
+    finest = pd.Series(to_next, index=index.tz_convert(time_zone).normalize()).groupby(level=0).min()
+    changed = finest[finest.diff().fillna(0.0) != 0]
+    if len(changed) != 1 or not set(finest) <= {15, 30, 60} or finest.iloc[0] < finest.iloc[-1]:
+        return []
+    return [changed.index[0].tz_convert("UTC")]
 
 
 def _bring_or_serve(bringer: _Bringer, stale_hours: float) -> bool:

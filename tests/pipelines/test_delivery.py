@@ -118,7 +118,7 @@ def test_the_metrics_are_prometheus_text(night: Night) -> None:
 
 def test_the_heartbeat_names_the_last_phase(night: Night) -> None:
     beat = json.loads((monitoring(night) / "heartbeat").read_text(encoding="utf-8"))
-    assert beat["phase"] == "report"
+    assert beat["phase"] == "site"
     assert pd.Timestamp(beat["at"]) <= pd.Timestamp.now(tz="UTC")
 
 

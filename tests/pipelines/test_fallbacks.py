@@ -79,10 +79,10 @@ def test_an_absurd_prediction_is_not_published(
 
 
 def test_an_older_artefact_serves_before_another_model_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = run_night(tmp_path, as_of="2022-06-01T11:30+02:00", name="first")
+    first = run_night(tmp_path, as_of="2022-05-30T11:30+02:00", name="first")
     monkeypatch.setattr(Naive, "fit", failing)
-    night = run_night(tmp_path)  # thirteen days later: the artefacts are too old to be used by right
-    assert "price forecast by its artefact of 2022-06-01 09:30 UTC, because naive failed" in night.reasons
+    night = run_night(tmp_path)  # fifteen days later: the artefacts are too old to be used by right
+    assert "price forecast by its artefact of 2022-05-30 09:30 UTC, because naive failed" in night.reasons
     assert night.summary["forecast"]["price"]["model"] == first.summary["forecast"]["price"]["model"]
 
 
@@ -162,6 +162,7 @@ def test_without_the_service_the_store_serves_and_the_night_says_how_old_it_is(t
     assert night.summary["status"] == "degraded"
     assert "price of COAST_1: the data service did not answer, so the store serves" in night.reasons
     assert "the newest stored value is of 2022-06-13 23:00 CEST" in night.reasons
+    assert "the data service: price: the service did not answer within 300 s" in night.reasons
     assert night.summary["inputs"]["price"]["origin"] == "fallback"
     assert len(source.asked) == 2, "after two series the service is not asked again"
 

@@ -13,6 +13,9 @@ from pipelines.report.charts.svg import Chart, canvas
 from pipelines.report.charts.theme import C, series_colour, series_style
 from pipelines.report.words import number, plain, sentence
 
+#: Beyond so many days a figure is wide, its dots are small, and a marked day is a filled stripe.
+MANY_DAYS = 45
+
 #: Marked kinds of days: colour and hatching, so that print in black and white tells them apart too.
 _MARKS = {"degraded": ("response", "//"), "failed": ("bad", "xx")}
 
@@ -31,15 +34,16 @@ def day_lines(
     """
     calendar = pd.DatetimeIndex(list(days))
     every = pd.date_range(calendar[0], calendar[-1], freq="D")
-    width = 900 if len(every) > 45 else 500
+    many = len(every) > MANY_DAYS
+    width = 900 if many else 500
     with canvas(260, width) as sheet:
         ax = sheet.figure.add_subplot()
         told = []
         for position, (name, values) in enumerate(series.items()):
             on_day = pd.Series(values, calendar).groupby(level=0).last().reindex(every)
-            style = {"color": series_colour(position), "linestyle": series_style(position)}
-            shape = "os^D"[position % 4]
-            ax.plot(every.to_numpy(), on_day.to_numpy(), marker=shape, markersize=4, label=plain(name), **style)
+            style: dict[str, object] = {"color": series_colour(position), "linestyle": series_style(position)}
+            style |= {"marker": "os^D"[position % 4], "markersize": 2 if many else 4, "linewidth": 1.0 if many else 1.8}
+            ax.plot(every.to_numpy(), on_day.to_numpy(), label=plain(name), **style)
             known = on_day.dropna()
             if len(known):
                 told.append(
@@ -52,8 +56,10 @@ def day_lines(
             colour, hatch = _MARKS[kind]
             label: str | None = kind
             for day in calendar[np.asarray(flags, dtype=bool)].to_numpy():
-                span = {"facecolor": "none", "edgecolor": C[colour], "hatch": hatch, "linewidth": 0.0}
-                ax.axvspan(day - half, day + half, alpha=0.8, label=label, **span)
+                span: dict[str, object] = {"color": C[colour], "alpha": 0.5}
+                if not many:
+                    span = {"facecolor": "none", "edgecolor": C[colour], "hatch": hatch, "alpha": 0.8}
+                ax.axvspan(day - half, day + half, label=label, linewidth=0.0, **span)
                 label = None
         ax.set_xlim(every[0].to_numpy() - half, every[-1].to_numpy() + half)
         locator = AutoDateLocator(minticks=3, maxticks=8)
