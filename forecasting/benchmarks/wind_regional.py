@@ -27,10 +27,10 @@ class RegionalForecaster:
     test (``None``: one fit).
     """
 
-    rounds: int = 250
+    rounds: int = 150
     leaves: int = 12
-    learning_rate: float = 0.05
-    folds: int = 6
+    learning_rate: float = 0.08
+    folds: int = 4
     block_days: int = 7
     refit_days: int | None = 28
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,6 +17,9 @@ from forecasting.samples import DayAheadSamples
 from forecasting.training_settings import TrainingSettings
 from forecasting.transforms import TargetTransform
 
+#: Days of training from which the season is an input: many sites share them, so that it does not name a single day.
+_SEASON_DAYS = 365
+
 
 class PooledEncoder(SampleEncoder):
     """One location and spread for all zones together, also for a zone that joins after training.
@@ -24,7 +29,8 @@ class PooledEncoder(SampleEncoder):
     """
 
     def fit(self, samples: DayAheadSamples) -> Layout:
-        layout = super().fit(samples)
+        days = int((samples.day.max() - samples.day.min()).astype(np.int64))
+        self.layout = layout = replace(super().fit(samples), season=days >= _SEASON_DAYS)
         pooled = self._locate(samples, torch.from_numpy(samples.y).reshape(-1, 1))
         self._locations = dict.fromkeys(layout.zones, pooled)
         return layout
@@ -44,17 +50,23 @@ class PowerCurve(NeuralForecaster):
     Parameters
     ----------
     width: units of the two hidden layers. summary: length of the summary of the day. dropout, summary_dropout: inside each.
-    history_days: days of history, averaged over half-lives of up to ten days.
+    history_days: days of history, averaged over half-lives of up to twenty days.
     condition, source_context, head, training: as for ``conditional_transformer``.
     """
 
     name: ClassVar[str] = "power_curve"
-    training_defaults: ClassVar[Mapping[str, Any]] = {"steps": 500, "learning_rate": 2e-3, "average_decay": 0.99}
+    training_defaults: ClassVar[Mapping[str, Any]] = {
+        "steps": 300,
+        "batch_size": 32,
+        "learning_rate": 2e-3,
+        "cosine": False,
+        "average_decay": 0.99,
+    }
 
     def __init__(
         self,
         *,
-        width: int = 96,
+        width: int = 64,
         summary: int = 32,
         dropout: float = 0.15,
         summary_dropout: float = 0.3,
@@ -100,7 +112,7 @@ class PowerCurve(NeuralForecaster):
 
     def _learn_range(self, train: DayAheadSamples, encoded: Batch) -> None:
         self._range = torch.stack([encoded.y.min(), encoded.y.max()])
-        self._floor = 0.0 if float(train.y.min()) >= 0 else -torch.inf
+        self._floor = 0.0 if train.target != "price" and train.y.min() >= 0 else -torch.inf
 
     def settings(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in ("width", "summary", "dropout", "summary_dropout")}

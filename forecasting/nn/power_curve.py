@@ -39,8 +39,6 @@ class PowerCurveNetwork(nn.Module):
         self.summary = nn.Sequential(
             nn.Linear(whole, 4 * summary), nn.GELU(), nn.Dropout(summary_dropout), nn.Linear(4 * summary, summary)
         )
-        # How a site departs from the region over weeks is small and says most about it: bring it to the size of the rest.
-        self.past_norm = nn.BatchNorm1d(past, affine=False)
         self.step = nn.Linear(futures * (3 + len(NEIGHBOUR_HOURS)) + past + summary + self.side, width)
         self.position = nn.Parameter(0.02 * torch.randn(slots, width))
         self.body = nn.Sequential(
@@ -55,7 +53,7 @@ class PowerCurveNetwork(nn.Module):
         around = self._around(batch.future)
         known = batch.future_observed
         step = torch.cat([batch.future, known, *around], dim=-1)  # [B, S, n]
-        shared = torch.cat([self.past_norm(self._past(batch)), self.summary(self._whole(batch, side)), side], dim=-1)
+        shared = torch.cat([self._past(batch), self.summary(self._whole(batch, side)), side], dim=-1)
         wide = shared[:, None].expand(-1, step.shape[1], -1)
         hidden = self.step(torch.cat([step, wide], dim=-1)) + self.position
         return self.out(self.body(hidden))  # type: ignore[no-any-return]

@@ -37,6 +37,7 @@ from pipelines.benchmarks.wind_scores import SUMMARY_KEYS, Forecasts, headline, 
 from pipelines.errors import ConfigError
 from pipelines.report.benchmark import benchmark_page
 from pipelines.report.page import render
+from pipelines.run_folder import config_hash
 from pipelines.stages.sources import open_source
 
 
@@ -48,7 +49,7 @@ class WindSettings:
     sources: tuple[Source, ...]
     first: np.datetime64
     last: np.datetime64
-    never_seen: bool
+    never_seen: tuple[Condition, ...]
     held_out: int
     history_days: int
     refit_days: int | None
@@ -72,7 +73,7 @@ class WindSettings:
             sources=tuple(Source(_word("sources", word, Source)) for word in settings["sources"]),
             first=first,
             last=last,
-            never_seen=bool(settings["never_seen"]),
+            never_seen=tuple(Condition(_word("never_seen", word, Condition)) for word in settings["never_seen"]),
             held_out=int(settings["held_out"]),
             history_days=int(settings["history_days"]),
             refit_days=settings["refit_days"],
@@ -82,14 +83,17 @@ class WindSettings:
         )
 
     def arms(self, fold: Fold) -> Iterator[Arm]:
-        """The variants that mean something for ``fold``: without a condition there is nothing to describe a farm's answer to,
-        and an identity table has no row for a farm that never trained."""
-        for condition in self.conditions:
+        """The variants that mean something for ``fold``.
+
+        Without a condition there is nothing to describe a farm's answer to, and an identity table has no row for a farm
+        that never trained.
+        """
+        strangers = not set(fold.test) <= set(fold.train)
+        for condition in self.never_seen if strangers else self.conditions:
             for source in self.sources:
-                strangers = not set(fold.test) <= set(fold.train)
-                if source is not Source.NONE and (condition is Condition.NONE or (strangers and not source.embedded)):
-                    continue
-                yield Arm(condition, source)
+                untold = condition is Condition.NONE or (strangers and not source.embedded)
+                if source is Source.NONE or not untold:
+                    yield Arm(condition, source)
 
 
 def run_wind(run: Run) -> Outcome:
@@ -101,16 +105,16 @@ def run_wind(run: Run) -> Outcome:
     folds = [known_fold(farms.sites)]
     if settings.never_seen and len(farms.sites) >= settings.held_out + 2:
         folds += unseen_folds(farms.sites, settings.held_out)
-    parts = Path(str(config["parts"])) / f"{run.hash}-{_digest(farms)}"
+    parts = Path(str(config["parts"])) / f"wind-{_fingerprint(config['benchmark'], farms)}"
     regional: dict[str, np.ndarray] = {}
     with run.phases.phase("regional", "publishing the regional forecasts"):
         for fold in folds:
             regional[fold.name] = load_arrays(
                 parts,
-                f"regional {fold.name}",
-                lambda f=fold: {
+                f"regional {fold.name} seed {run.seed}",
+                lambda fold=fold: {
                     "y": regional_of(  # type: ignore[misc]
-                        farms, f, settings.regional, settings.first, seed=run.seed
+                        farms, fold, settings.regional, settings.first, seed=run.seed
                     )
                 },
             )["y"]
@@ -211,11 +215,17 @@ def _farms(group: Mapping[str, Any], settings: WindSettings) -> WindFarms:
     return farms.until(settings.last)
 
 
-def _digest(farms: WindFarms) -> str:
-    digest = hashlib.sha256()
+#: Settings that choose which pieces are made, and change none of them.
+_CHOICES = ("conditions", "sources", "never_seen", "sites", "root")
+
+
+def _fingerprint(group: Mapping[str, Any], farms: WindFarms) -> str:
+    """What every finished piece depends on; more seeds or arms go on with the pieces that are there."""
+    digest = hashlib.sha256(config_hash({key: group[key] for key in group if key not in _CHOICES}).encode())
+    digest.update("|".join(farms.sites).encode())
     for values in (farms.power, farms.u, farms.v, farms.issued_at, farms.power_known_at):
         digest.update(np.ascontiguousarray(values).tobytes())
-    return digest.hexdigest()[:8]
+    return digest.hexdigest()[:16]
 
 
 def _word(key: str, word: object, known: type[Condition] | type[Source]) -> str:
