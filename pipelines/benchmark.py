@@ -58,6 +58,13 @@ def run(run: Run) -> Outcome:
         "weights": weights if len(members) > 1 else {},
         "test_days": {task.place: [str(task.first), str(task.last)] for task in tasks},
     }
+    sections = []
+    if config["benchmark"]["explain"]:
+        from pipelines.benchmarks.explain import explain_sections
+
+        with run.phases.phase("explain", "shuffling groups of inputs"):
+            repeats = int(config["benchmark"]["explain_repeats"])
+            sections = explain_sections(tasks, jobs, repeats=repeats, seed=run.seed)
     outcome = Outcome(record=record, headline=_headline(overall, tasks, members, results))
     with run.phases.phase("report", "writing the tables and the page"):
         run.folder.frame("metrics.csv", table)
@@ -65,7 +72,11 @@ def run(run: Run) -> Outcome:
         summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, **record}
         published = sorted({name for task in tasks for name in task.peers} | {"naive_standard", "naive_weekly"})
         page = benchmark_page(
-            overall[kept].dropna(axis=1, how="all"), summary, published=published, charts=_hourly_charts(table, tasks)
+            overall[kept].dropna(axis=1, how="all"),
+            summary,
+            published=published,
+            charts=_hourly_charts(table, tasks),
+            sections=sections,
         )
         run.folder.text("report.html", render(page))
     if not config["keep_parts"]:

@@ -128,10 +128,9 @@ def _correlations(task: PaperTask) -> Chart:
         series[zone] = np.array([found[lag] for lag in range(-_LAGS, _LAGS + 1)])
     strongest = max(series, key=lambda zone: float(np.abs(series[zone]).max()))
     at = int(np.abs(series[strongest]).argmax()) - _LAGS
-    caption = (
-        f"Strongest for {strongest}: {number(float(series[strongest][at + _LAGS]), 3)} at lag {at}. "
-        "The paper finds less than −0.5 at lag 0 between wind and price in Denmark."
-    )
+    caption = f"Strongest for {strongest}: {number(float(series[strongest][at + _LAGS]), 3)} at lag {at}."
+    if task.name == "price":
+        caption += " The paper finds less than −0.5 at lag 0 between wind and price in Denmark."
     return lines(
         np.arange(-_LAGS, _LAGS + 1, dtype=float), series, f"Correlation of {task.name} with y shifted by N, as Fig. 3",
         "lag N, hours", "Pearson coefficient", caption,
