@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from forecasting.backtesting import known_before
 from forecasting.benchmarks.wind import WindFarms
-from forecasting.benchmarks.wind_regional import RegionalForecaster
 from forecasting.benchmarks.wind_samples import REGIONAL, Condition, wind_samples
 from forecasting.embedding import SourceEncoder
 from forecasting.encoding import SourceContext
@@ -230,10 +229,3 @@ def forecast_arm(
         y = rows.y.astype(np.float64)
         parts.append(ArmForecast(rows.zone, rows.day, y, true, other, refits=1, fit_seconds=report.seconds))
     return ArmForecast.joined(parts)
-
-
-def regional_of(
-    farms: WindFarms, fold: Fold, forecaster: RegionalForecaster, first: np.datetime64, *, seed: int = 0
-) -> FloatArray:
-    """The regional forecast of a fold: weather of all farms, power of those that train."""
-    return forecaster.publish(farms, fold.train, first, seed=seed)

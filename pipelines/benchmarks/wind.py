@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from forecasting.benchmarks.wind import WindFarms, load_wind_farms
 from forecasting.benchmarks.wind_regional import RegionalForecaster, regional_power
@@ -24,7 +25,6 @@ from forecasting.benchmarks.wind_study import (
     embeddings,
     forecast_arm,
     known_fold,
-    regional_of,
     unseen_folds,
 )
 from forecasting.metrics import root_mean_square_error
@@ -39,6 +39,8 @@ from pipelines.report.benchmark import benchmark_page
 from pipelines.report.page import render
 from pipelines.run_folder import config_hash
 from pipelines.stages.sources import open_source
+
+FloatArray = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -106,18 +108,8 @@ def run_wind(run: Run) -> Outcome:
     if settings.never_seen and len(farms.sites) >= settings.held_out + 2:
         folds += unseen_folds(farms.sites, settings.held_out)
     parts = Path(str(config["parts"])) / f"wind-{_fingerprint(config['benchmark'], farms)}"
-    regional: dict[str, np.ndarray] = {}
     with run.phases.phase("regional", "publishing the regional forecasts"):
-        for fold in folds:
-            regional[fold.name] = load_arrays(
-                parts,
-                f"regional {fold.name} seed {run.seed}",
-                lambda fold=fold: {
-                    "y": regional_of(  # type: ignore[misc]
-                        farms, fold, settings.regional, settings.first, seed=run.seed
-                    )
-                },
-            )["y"]
+        regional = {fold.name: _regional(farms, fold, settings, run.seed, parts) for fold in folds}
     seeds = range(run.seed, run.seed + int(config["seeds"]))
     forecasts = _forecasts(run, farms, folds, regional, settings, seeds, parts)
     with run.phases.phase("score", "scoring"):
@@ -145,11 +137,19 @@ def run_wind(run: Run) -> Outcome:
     return outcome
 
 
+def _regional(farms: WindFarms, fold: Fold, settings: WindSettings, seed: int, parts: Path) -> FloatArray:
+    def publish() -> dict[str, FloatArray]:
+        return {"published": settings.regional.publish(farms, fold.train, settings.first, seed=seed)}
+
+    published: FloatArray = load_arrays(parts, f"regional {fold.name} seed {seed}", publish)["published"]
+    return published
+
+
 def _forecasts(
     run: Run,
     farms: WindFarms,
     folds: Sequence[Fold],
-    regional: Mapping[str, np.ndarray],
+    regional: Mapping[str, FloatArray],
     settings: WindSettings,
     seeds: Sequence[int],
     parts: Path,
@@ -172,7 +172,7 @@ def _forecasts(
 
 def _fit(
     farms: WindFarms,
-    regional: np.ndarray,
+    regional: FloatArray,
     fold: Fold,
     arm: Arm,
     settings: WindSettings,
