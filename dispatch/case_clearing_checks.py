@@ -15,11 +15,12 @@ from dispatch.markets.energy_clearing_inputs import clearing_inputs
 
 def clearing_faults(case: EnergyClearingCase) -> list[str]:
     """Every contradiction in the case, one line each; empty if the case can be used."""
-    faults = [*_length_faults(case), *_identity_faults(case), *_band_faults(case)]
+    unreadable = [*_length_faults(case), *_identity_faults(case)]
+    faults = [*unreadable, *_band_faults(case)]
     for section in ("storage", "heat_storage"):
         for place, unit in enumerate(getattr(case, section)):
             faults += battery_faults(f"{section}[{place}] ('{unit.id}')", unit, case.steps, case.step_hours)
-    return faults or [*_supply_faults(case), *_store_faults(case)]
+    return faults if unreadable else [*faults, *_supply_faults(case), *_store_faults(case)]
 
 
 def _length_faults(case: EnergyClearingCase) -> Iterator[str]:

@@ -66,10 +66,9 @@ def _price_faults(case: IndustrialParksCase) -> Iterator[str]:
     band = case.price_band
     if band.floor_ratio > band.ceiling_ratio:
         yield f"price_band: floor_ratio {band.floor_ratio:g} is above ceiling_ratio {band.ceiling_ratio:g}: no price is allowed"
-        return
     prices = price_inputs(case)
     lowest = float(prices.floor.mean())
-    if lowest > prices.average_cap + 1e-9:
+    if band.floor_ratio <= band.ceiling_ratio and lowest > prices.average_cap + 1e-9:
         yield (
             f"price_band: the floors alone have a mean of {lowest:.6g}, above average_price_cap_per_mwh "
             f"{prices.average_cap:.6g}: no price is allowed; lower floor_ratio or raise the cap"

@@ -19,6 +19,8 @@ LARGEST_POWER_RATIO = 10.0
 def soft_open_point_faults(case: SoftOpenPointCase) -> list[str]:
     """Every contradiction in the case, one line each; empty if the case can be used."""
     faults = list(_length_faults(case))
+    if not faults:
+        faults += _price_faults(case)
     feeder: Feeder | None = None
     try:
         feeder = feeder_of(case.network)
@@ -38,7 +40,7 @@ def soft_open_point_faults(case: SoftOpenPointCase) -> list[str]:
         faults += _prosumer_faults(case, f"prosumers[{place}] ('{prosumer.id}')", prosumer, feeder)
     if feeder is not None:
         faults += _converter_faults(case, feeder)
-    return faults or list(_price_faults(case))
+    return faults
 
 
 def _length_faults(case: SoftOpenPointCase) -> Iterator[str]:
@@ -103,24 +105,24 @@ def _converter_faults(case: SoftOpenPointCase, feeder: Feeder) -> Iterator[str]:
 
 
 def _price_faults(case: SoftOpenPointCase) -> Iterator[str]:
-    from dispatch.markets.soft_open_point_inputs import operator_inputs
+    from dispatch.markets.soft_open_point_inputs import price_series
 
-    inputs = operator_inputs(case)
-    for t in np.flatnonzero(inputs.hv_sell > inputs.hv_buy + 1e-9):
+    buy, sell, low, high = price_series(case)
+    for t in np.flatnonzero(sell > buy + 1e-9):
         yield (
-            f"step {t}: hv_sell_per_mwh {inputs.hv_sell[t]:g} is above hv_buy_per_mwh {inputs.hv_buy[t]:g}: money would be "
-            "made by buying and selling at once"
+            f"step {t}: hv_sell_per_mwh {sell[t]:g} is above hv_buy_per_mwh {buy[t]:g}: money would be made by buying and "
+            "selling at once"
         )
-    for t in np.flatnonzero(inputs.price_low > inputs.price_high + 1e-9):
-        yield f"step {t}: price_band is empty: low {inputs.price_low[t]:g} is above high {inputs.price_high[t]:g}"
-    if inputs.price_low.mean() > inputs.hv_buy.mean() + 1e-9:
+    for t in np.flatnonzero(low > high + 1e-9):
+        yield f"step {t}: price_band is empty: low {low[t]:g} is above high {high[t]:g}"
+    if low.mean() > buy.mean() + 1e-9:
         yield (
-            f"price_band: the mean of its lower end, {inputs.price_low.mean():g}, is above the mean purchase price "
-            f"{inputs.hv_buy.mean():g}, which the mean price offered may not exceed"
+            f"price_band: the mean of its lower end, {low.mean():g}, is above the mean purchase price {buy.mean():g}, which the "
+            "mean price offered may not exceed"
         )
-    for t in np.flatnonzero(inputs.price_low <= 0):
+    for t in np.flatnonzero(low <= 0):
         yield (
-            f"step {t}: the lowest price {inputs.price_low[t]:g} is not above zero; batteries could then gain by charging and "
+            f"step {t}: the lowest price {low[t]:g} is not above zero; batteries could then gain by charging and "
             "discharging at once, which this model leaves out; raise price_band.low_per_mwh"
         )
 

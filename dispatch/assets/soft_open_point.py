@@ -9,6 +9,9 @@ import pyomo.environ as pyo
 
 from dispatch.conic.cones import NormCone
 
+#: What the names of the cones of converters' losses begin with.
+CONVERTER_LOSS = "converter loss"
+
 
 class Converters(Protocol):
     """What a soft open point must state; see ``dispatch.case_soft_open_point.SoftOpenPoint`` for units."""
@@ -66,5 +69,5 @@ def declare_soft_open_point(
             cones.append(NormCone(name, flow, size) if present is None else NormCone(name, flow, present[k], size))
             if share > 0:
                 loss = block.converter_loss_mw[k, t]
-                cones.append(NormCone(f"converter loss {unit.buses[k]}, {t}", flow, loss, 1.0 / share))
+                cones.append(NormCone(f"{CONVERTER_LOSS} {unit.buses[k]}, {t}", flow, loss, 1.0 / share))
     return cones

@@ -26,7 +26,13 @@ from dispatch.conic.highs_driver import HighsModel
 from dispatch.conic.options import SolverOptions
 from dispatch.errors import InfeasibleError, SolverError
 from dispatch.markets.soft_open_point_inputs import OperatorInputs
-from dispatch.markets.soft_open_point_network import NetworkStep, NetworkValue, Scenario, network_points
+from dispatch.markets.soft_open_point_network import (
+    NetworkStep,
+    NetworkValue,
+    Scenario,
+    network_points,
+    network_values,
+)
 
 FloatArray = NDArray[np.float64]
 
@@ -192,13 +198,16 @@ class Benders:
         if self.x is None:
             raise SolverError("no prices found before time ran out; allow more time")
         compiled.load(self.x)
+        exchange, terminals = self.x[self._exchange], np.round(self.x[self._terminals])
+        network = network_values(self.steps, exchange, terminals)
+        value = self.value + sum(new.value - old.value for new, old in zip(network, self.network, strict=True))
         return BendersAnswer(
             status,
-            self.value,
+            value,
             self.bound,
-            self.x[self._exchange],
-            np.round(self.x[self._terminals]),
-            self.network,
+            exchange,
+            terminals,
+            network,
             tuple(self.rounds),
             self.seconds,
         )

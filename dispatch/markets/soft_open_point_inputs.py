@@ -59,13 +59,12 @@ class OperatorInputs:
 
 def operator_inputs(case: SoftOpenPointCase) -> OperatorInputs:
     """The arrays of a checked case."""
-    feeder, T = feeder_of(case.network), case.steps
+    feeder = feeder_of(case.network)
     shape = np.asarray(case.load_shape, dtype=float)
     load_mw, load_mvar = np.outer(shape, feeder.load_mw), np.outer(shape, feeder.load_mvar)
     for prosumer in case.prosumers:
         load_mw[:, feeder.position[prosumer.bus]] = 0.0
-    buy, sell = _over(case.hv_buy_per_mwh, T), _over(case.hv_sell_per_mwh, T)
-    low, high = case.price_band.low_per_mwh, case.price_band.high_per_mwh
+    buy, sell, low, high = price_series(case)
     return OperatorInputs(
         step_hours=case.step_hours,
         feeder=feeder,
@@ -77,13 +76,20 @@ def operator_inputs(case: SoftOpenPointCase) -> OperatorInputs:
         feeder_mvar=load_mvar,
         hv_buy=buy,
         hv_sell=sell,
-        price_low=sell if low is None else _over(low, T),
-        price_high=buy if high is None else _over(high, T),
+        price_low=low,
+        price_high=high,
         weights=case.weights,
         sop=case.soft_open_point,
         buses=tuple(prosumer.bus for prosumer in case.prosumers),
         prosumers=tuple(_price_taker(case, prosumer) for prosumer in case.prosumers),
     )
+
+
+def price_series(case: SoftOpenPointCase) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray]:
+    """The grid's purchase and sale price and the lowest and highest price for prosumers, ``[T]`` each, currency/MWh."""
+    buy, sell = _over(case.hv_buy_per_mwh, case.steps), _over(case.hv_sell_per_mwh, case.steps)
+    low, high = case.price_band.low_per_mwh, case.price_band.high_per_mwh
+    return buy, sell, sell if low is None else _over(low, case.steps), buy if high is None else _over(high, case.steps)
 
 
 def nominal_load_mw(case: SoftOpenPointCase) -> float:

@@ -16,7 +16,7 @@ import pyomo.environ as pyo
 from numpy.typing import NDArray
 from scipy.sparse import csc_matrix, csr_array, vstack
 
-from dispatch.assets.soft_open_point import declare_soft_open_point
+from dispatch.assets.soft_open_point import CONVERTER_LOSS, declare_soft_open_point
 from dispatch.conic.compiled import Compiled, compile_model
 from dispatch.conic.cones import Cone
 from dispatch.errors import SolverError
@@ -26,6 +26,10 @@ from dispatch.network.distflow import NetworkLimits, declare_distflow
 FloatArray = NDArray[np.float64]
 
 TOLERANCE = 1e-9
+#: Converter loss above its share of the apparent power, MW, from which it counts as power burnt on paper.
+BURNT_MW = 1e-6
+#: Distance from it that is none, and tangents tried before the directions of the powers are held.
+EXACT_MW, TURNS = 1e-9, 12
 #: Upper limit on voltages that is none; soft limits stand in its place.
 NO_LIMIT_PU = 2.0
 
@@ -128,14 +132,22 @@ class NetworkStep:
         self._count = len(given)
         self._scale = max(float(inputs.hv_buy.max()) * inputs.step_hours, 1e-9)
         columns = np.array([compiled.place[id(variable)] for variable in given])
-        A, self._limits, kinds = _rows(compiled, columns)
+        self._matrix, self._limits, self._kinds = _rows(compiled, columns)
+        self._solver = self._built(self._matrix, self._limits, self._kinds)
+        self._share = inputs.sop.loss_share if inputs.sop is not None else 0.0
+        model, count = self.model, len(inputs.sop.buses) if inputs.sop is not None and scenario.converters else 0
+        variables = [(model.converter_mw, model.converter_mvar, model.converter_loss_mw) for _ in range(count)]
+        self._converters = np.array(
+            [[compiled.place[id(kind[m, step])] for kind in variables[m]] for m in range(count)], dtype=int
+        ).reshape(count, 3)
+
+    def _built(self, matrix: csr_array, limits: FloatArray, kinds: list[Any]) -> Any:
         settings = clarabel.DefaultSettings()
         settings.verbose, settings.presolve_enable, settings.max_threads = False, False, 1
         settings.tol_gap_abs = settings.tol_gap_rel = settings.tol_feas = TOLERANCE
-        quad = csc_matrix((compiled.size, compiled.size))
-        self._solver = clarabel.DefaultSolver(
-            quad, compiled.cost / self._scale, csc_matrix(A), self._limits, kinds, settings
-        )
+        size = self.compiled.size
+        quad, cost = csc_matrix((size, size)), self.compiled.cost / self._scale
+        return clarabel.DefaultSolver(quad, cost, csc_matrix(matrix), limits, kinds, settings)
 
     def value(self, point: FloatArray) -> NetworkValue:
         """Cost of the step at exchanges ``[N]``, MW, followed by the terminals ``[M]`` where they are chosen.
@@ -149,7 +161,7 @@ class NetworkStep:
         limits[: self._count] = point
         self._solver.update(b=limits)
         answer = self._solver.solve()
-        if str(answer.status) not in ("Solved", "AlmostSolved"):
+        if not _solved(answer):
             raise SolverError(f"step {self.step}: the network cannot carry exchanges {point} ({answer.status})")
         scale, offset = self._scale, self.compiled.offset
         return NetworkValue(
@@ -159,6 +171,57 @@ class NetworkStep:
             x=np.asarray(answer.x),
         )
 
+    def physical(self, point: FloatArray) -> NetworkValue:
+        """As :meth:`value`, but a state that can be: no converter loses more than its share of what passes through it.
+
+        Where voltages are too high a converter that burnt power would help, and the loss's cone lets it. Then each loss is held
+        to its tangent at the last powers, which is the loss itself in their direction, until the powers turn no more; the value
+        rises, the bound stays.
+        """
+        found = self.value(point)
+        state = found.x
+        if self._burnt(state) <= BURNT_MW:
+            return found
+        for turn in range(TURNS):
+            answer = self._with_tangent_losses(point, state, parallel=turn == TURNS - 1)
+            if not _solved(answer):
+                return found  # the certificate names what is burnt
+            state = np.asarray(answer.x)
+            if self._burnt(state) <= EXACT_MW:
+                break
+        value = float(answer.obj_val) * self._scale + self.compiled.offset
+        return NetworkValue(value, found.bound, found.slope, state)
+
+    def _burnt(self, state: FloatArray) -> float:
+        """Largest distance of a converter's loss from its share of the apparent power, MW."""
+        p, q, loss = state[self._converters].T
+        return float(np.abs(loss - self._share * np.hypot(p, q)).max(initial=0.0))
+
+    def _with_tangent_losses(self, point: FloatArray, state: FloatArray, parallel: bool) -> Any:
+        """Clarabel's answer with losses linear along the powers of ``state``; ``parallel``: no power may leave its direction."""
+        p, q, _ = state[self._converters].T
+        size = np.hypot(p, q)
+        along = np.where(size > BURNT_MW, np.stack([p, q]) / np.maximum(size, BURNT_MW), np.eye(2)[:, :1])
+        count, limits = len(size), self._limits.copy()
+        limits[: self._count] = point
+        rows = np.zeros((3 * count if parallel else count, self.compiled.size))
+        for m, (at_p, at_q, at_loss) in enumerate(self._converters):
+            rows[m, [at_p, at_q, at_loss]] = *(-self._share * along[:, m]), 1.0
+            if parallel:
+                rows[count + m, [at_p, at_q]] = along[1, m], -along[0, m]
+                rows[2 * count + m, [at_p, at_q]] = -along[:, m]
+        cones = self.compiled.cones
+        of_losses = [k for k, name in enumerate(cones.names) if name.startswith(CONVERTER_LOSS)]
+        limits[len(limits) - int(cones.sizes.sum()) + cones.starts[of_losses]] += 1.0  # else no interior would be left
+        equal = 2 * count if parallel else count
+        kinds = [*self._kinds, clarabel.ZeroConeT(equal), clarabel.NonnegativeConeT(len(rows) - equal)]
+        matrix = vstack([self._matrix, csr_array(rows)])
+        return self._built(matrix, np.concatenate([limits, np.zeros(len(rows))]), kinds).solve()
+
+
+def _solved(answer: Any) -> bool:
+    return str(answer.status) in ("Solved", "AlmostSolved")
+
 
 def network_points(exchange: FloatArray, terminals: FloatArray) -> FloatArray:
     """What each step's network is asked for, ``[T, N + M]``, from exchanges ``[N, T]`` and terminals ``[M]`` (or none)."""
@@ -166,8 +229,8 @@ def network_points(exchange: FloatArray, terminals: FloatArray) -> FloatArray:
 
 
 def network_values(steps: list[NetworkStep], exchange: FloatArray, terminals: FloatArray) -> tuple[NetworkValue, ...]:
-    """Value of every step; see :func:`network_points`."""
-    return tuple(step.value(point) for step, point in zip(steps, network_points(exchange, terminals), strict=True))
+    """Value of every step in a state that can be; see :func:`network_points` and :meth:`NetworkStep.physical`."""
+    return tuple(step.physical(point) for step, point in zip(steps, network_points(exchange, terminals), strict=True))
 
 
 def _rows(compiled: Compiled, fixed: NDArray[np.int64]) -> tuple[csr_array, FloatArray, list[Any]]:

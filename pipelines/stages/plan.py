@@ -107,10 +107,10 @@ def solve_or_best(case: Case, config: Mapping[str, Any], seed: int, largest_gap:
     if certificate.passed:
         return schedule, ""
     gap = certificate.mip_gap
-    unproven = certificate.failures == ("mip_gap",) and gap is not None and np.isfinite(gap)
     if largest_gap is not None:
         largest_gap = float(config["market"].get("largest_gap") or largest_gap)
-    if not unproven or (largest_gap is not None and gap > largest_gap):
+    unproven = certificate.failures == ("mip_gap",)
+    if not unproven or gap is None or not np.isfinite(gap) or (largest_gap is not None and gap > largest_gap):
         raise CertificateError(
             f"{schedule} on {case.name}: the answer is not proven, so it is not given out\n{certificate}"
         )

@@ -85,6 +85,20 @@ def test_a_converter_that_burns_power_is_caught() -> None:
     assert {"cone_gap", "balance_max"} <= set(failed)
 
 
+def test_converters_burn_no_power_where_pv_lifts_voltages_beyond_all_limits() -> None:
+    case = some_hours((11, 12)).model_copy(update={"pv_scale": 5.0})
+    inputs = operator_inputs(case)
+    exchange = np.stack([prosumer.net_load for prosumer in inputs.prosumers])
+    for t in range(inputs.steps):
+        step = NetworkStep(inputs, t, Scenario())
+        relaxed, real = step.value(exchange[:, t]), step.physical(exchange[:, t])
+        assert real.bound == pytest.approx(relaxed.bound, rel=1e-9)
+        assert relaxed.value - 1e-6 <= real.value <= relaxed.value * 1.001
+    schedule = dispatch.solve(case, variant="grid_price", certify="report")
+    assert schedule.certificate.cone_gap is not None and schedule.certificate.cone_gap < 1e-5
+    assert schedule.gap is not None and 0.0 < schedule.gap < 1e-3
+
+
 def test_terminals_are_placed_where_listing_them_is_best() -> None:
     hours = (12, 18)
     chosen = dispatch.solve(some_hours(hours, buses=[18, 25, 33], terminals_max=2), options=TIGHT)
