@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
+import dispatch
+import dispatch.bilevel
+import forecasting
+import forecasting.models
 from tests.documentation.blocks import blocks_of, run_page
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -93,3 +99,22 @@ def test_reference_has_units_and_errors_of_the_main_call(site: Path) -> None:
     assert "Solve the market model of a case" in text
     assert "from <code>load_case</code>" in text
     assert "Raises" in text
+
+
+def test_reference_lists_every_public_name(site: Path) -> None:
+    ids = {
+        name.rpartition(".")[2]
+        for page in (site / "reference").glob("*.html")
+        for name in re.findall(r'id="([\w.]+)"', page.read_text(encoding="utf-8"))
+    }
+    public = {*forecasting.__all__, *dispatch.__all__, *forecasting.models.__all__, *dispatch.bilevel.__all__}
+    assert not public - ids
+
+
+@pytest.mark.parametrize(
+    "package", [forecasting, dispatch, forecasting.models, dispatch.bilevel], ids=lambda p: p.__name__
+)
+def test_every_public_name_is_documented(package: ModuleType) -> None:
+    for name in package.__all__:
+        thing = getattr(package, name)
+        assert not callable(thing) or inspect.getdoc(thing), f"{package.__name__}.{name} has no docstring"
