@@ -63,7 +63,7 @@ def _layer(state: pd.DataFrame, days: Days, time_zone: str, step_minutes: int) -
     index = pd.DatetimeIndex(state.index).as_unit("ns")
     values = state["value"].to_numpy(dtype=np.float64)
     known = pd.DatetimeIndex(state["available_at"]).as_unit("ns").asi8
-    repeat = _slots_per_row(index, step_minutes)
+    repeat = _slots_per_row(index, step_minutes, time_zone)
     if repeat.max(initial=1) > 1:
         first = np.concatenate([[0], np.cumsum(repeat)[:-1]])
         within = np.arange(repeat.sum()) - np.repeat(first, repeat)
@@ -82,8 +82,8 @@ def _layer(state: pd.DataFrame, days: Days, time_zone: str, step_minutes: int) -
     return to_slots(index, values, days, time_zone, step_minutes), available.reshape(len(days), slots)
 
 
-def _slots_per_row(index: pd.DatetimeIndex, step_minutes: int) -> IntArray:
-    """How many slots each row covers: 4 for hourly rows on quarter-hour slots. The finest step of a UTC day rules it.
+def _slots_per_row(index: pd.DatetimeIndex, step_minutes: int, time_zone: str) -> IntArray:
+    """How many slots each row covers: 4 for hourly rows on quarter-hour slots. The finest step of a market day rules it.
 
     Judging day by day lets a market move from hours to quarter-hours, and keeps a missing quarter missing.
     """
@@ -91,7 +91,8 @@ def _slots_per_row(index: pd.DatetimeIndex, step_minutes: int) -> IntArray:
         return np.ones(0, dtype=np.int64)
     minutes = index.asi8 // 60_000_000_000
     to_next = np.minimum(np.diff(minutes, append=minutes[-1] + 60), 60)
-    day_first = np.flatnonzero(np.diff(minutes // 1440, prepend=-1))
+    day = index.tz_convert(time_zone).tz_localize(None).as_unit("ns").asi8 // 86_400_000_000_000
+    day_first = np.flatnonzero(np.diff(day, prepend=day[0] - 1))
     finest = np.minimum.reduceat(to_next, day_first)
     per_day = np.maximum(finest // step_minutes, 1)
     return np.asarray(np.repeat(per_day, np.diff(day_first, append=len(index))), dtype=np.int64)

@@ -23,6 +23,7 @@ from pipelines.stages.books import book_failure, keep_books
 from pipelines.stages.fallback import ForecastDesk
 from pipelines.stages.fetch import Fetched
 from pipelines.stages.ledger import night_record
+from pipelines.stages.ledger_settlement import on_steps
 from pipelines.stages.listeners import listeners_of
 from pipelines.stages.local import LocalArea
 from pipelines.stages.monitoring import Monitor
@@ -173,7 +174,7 @@ def _known(store: Store, night: Night, area: LocalArea) -> dict[str, pd.DataFram
     def series(name: str, place: str, days_before: int = 0) -> NDArray[np.float64]:
         index = night.index - pd.Timedelta(days=days_before)
         rows = store.read(name, place, index[0], index[-1] + step, as_of=night.as_of)
-        return np.asarray(rows["value"].reindex(index), dtype=np.float64)
+        return on_steps(rows["value"], index, step)
 
     tables: dict[str, pd.DataFrame] = {
         "price": pd.DataFrame({"last_week": series("price", night.zone, 7)}, night.index)

@@ -138,7 +138,7 @@ class _Bringer:
         span, stored = self.span, self.stored()
         start = span.start
         if len(stored) and stored.index[0] <= start + pd.Timedelta(days=1):
-            start = max(start, stored.index[-1] - OVERLAP)
+            start = max(start, (stored.index[-1] - OVERLAP).floor("h"))
         history, refused = stored, None
         for first, last in _pieces(start, span.recent, span.end):
             try:

@@ -15,6 +15,7 @@ from dispatch.settlement.problem import Realisations
 from pipelines.errors import ConfigError
 from pipelines.stages import plan, predict
 from pipelines.stages.case_scale import farm_power
+from pipelines.stages.ledger_settlement import on_steps
 from pipelines.stages.scenarios import Made, with_joint_paths
 from pipelines.stages.setting import Setting, training_of
 from pipelines.stages.settle_days import Days
@@ -54,7 +55,7 @@ def scenario_days(
         )
     step = night.index[1] - night.index[0]
     known = store.read("price", night.zone, night.index[0], night.index[-1] + step, as_of=night.as_of)["value"]
-    price = forecasts["price"].mean if "price" in forecasts else known.reindex(night.index).to_numpy(dtype=float)
+    price = forecasts["price"].mean if "price" in forecasts else on_steps(known, night.index, step)
     factor, peak = float(config["money"]["case_currency_per_eur"]), area.peak_load(store, night)
     sites = [(forecasts[f"wind {site}"], area.capacity_mw[site]) for site in area.sites]
     wind = [(forecast.mean, capacity) for forecast, capacity in sites]
