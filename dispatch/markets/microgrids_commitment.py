@@ -39,6 +39,8 @@ FloatArray = NDArray[np.float64]
 
 #: Relative error of a bill below which a product of tariff and exchange counts as exact.
 EXACT_BILL = 1e-7
+#: Money over the price scale by which a cut may be missed: a little more than the solver's own tolerance.
+CUT_HOLDS = 5e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,15 +125,16 @@ class _Search:
             if not result.has_solution:
                 return bound, (box,)
             found = read_exact(built, self.case)
-            tariffs = tuple(
+            buy, sell = (
                 np.array([v.value for v in var.values()]) * built.price_scale
                 for var in (built.model.buy, built.model.sell)
             )
-            added = self._answer(built, found, *tariffs)
+            sell = np.minimum(sell, buy)
+            added = self._answer(built, found, buy, sell)
             if self._settled(bound):
                 return bound, ()
             if not added:
-                halves = self._halves(built, box, *tariffs)
+                halves = self._halves(built, box, buy, sell)
                 return bound, halves if split else halves or (box,)
 
     def _program(self, box: TariffBox, split: bool) -> ExactModel:
@@ -169,7 +172,7 @@ class _Search:
                 slack = 0.5 * TOLERANCES["best_response_gap"] * max(1.0, abs(cost))
                 own_answer = program.respond(buy, sell)
                 claimed = (block.bill.value + pyo.value(block.own_cost)) * built.price_scale
-                if claimed > own_answer.cost(grid, buy, sell) + max(slack, 1e-6):
+                if claimed > own_answer.cost(grid, buy, sell) + max(slack, CUT_HOLDS * built.price_scale):
                     self.plans[j].append(own_answer)
                     added = True
                 obeyed = program.respond_running(running, found.buy, found.sell)
