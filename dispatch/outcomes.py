@@ -16,7 +16,7 @@ from dispatch.errors import OptionError
 from dispatch.markets import market_module
 from dispatch.schedule import Schedule
 
-#: Quantiles of the outcomes that :func:`outcome_table` states.
+#: Quantiles of the outcomes that :func:`outcome_table` states: one day in 20 lies beyond each.
 LOW, HIGH = 0.05, 0.95
 
 
@@ -64,8 +64,8 @@ def outcome_table(schedule: Schedule, money: pd.DataFrame) -> pd.DataFrame:
             "party": parties,
             "planned": [sum(schedule.money[party].values()) for party in parties],
             "mean": money.mean().to_numpy(),
-            f"lowest_{round(100 * LOW)}_percent": money.quantile(LOW).to_numpy(),
-            f"highest_{round(100 * LOW)}_percent": money.quantile(HIGH).to_numpy(),
+            "one_day_in_20_below": money.quantile(LOW).to_numpy(),
+            "one_day_in_20_above": money.quantile(HIGH).to_numpy(),
             "days": len(money),
         }
     )
