@@ -49,7 +49,9 @@ def test_the_table_holds_mean_and_range(schedule: dispatch.Schedule) -> None:
     table = outcome_table(schedule, outcomes(schedule, days)).set_index("party")
     assert table.loc["operator", "planned"] == pytest.approx(1.98, abs=1e-5)
     assert table.loc["operator", "mean"] == pytest.approx(1.98 - 0.5 * 0.8, abs=1e-4)
-    assert (table["one_day_in_20_below"] <= table["mean"]).all() and (table["mean"] <= table["one_day_in_20_above"]).all()
+    assert (table["one_day_in_20_below"] <= table["mean"]).all() and (
+        table["mean"] <= table["one_day_in_20_above"]
+    ).all()
 
 
 def test_a_market_or_a_day_that_does_not_fit_is_refused(schedule: dispatch.Schedule) -> None:
