@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from forecasting.artefact import load, save
 from forecasting.encoding import Batch, SampleEncoder
 from forecasting.errors import DataError, SettingError, UnknownNameError
+from forecasting.forecast import InputOrigin, InputRecord
 from forecasting.models import create
 from forecasting.models.conditional_transformer import ConditionalTransformer
 from forecasting.samples import DayAheadSamples
@@ -210,3 +213,23 @@ def test_faults_are_named() -> None:
     model.fit(samples)
     with pytest.raises(DataError, match="future channels"):
         model.predict(replace(samples, future_channels=("solar_forecast",)))
+
+
+def test_trained_with_dropped_feeds_it_forecasts_without_one_and_the_forecast_says_so(tmp_path: Path) -> None:
+    samples = make_samples(160)
+    train, test = samples.select(slice(0, 130)), samples.select(slice(130, 160))
+    blind = replace(test, future=np.full_like(test.future, np.nan))
+    training = {"steps": 120, "learning_rate": 5e-3, "average_decay": 0.95}
+    dropped, never = (tiny(training=training, condition_dropout=share) for share in (0.3, 0.0))
+    dropped.fit(train, seed=1)
+    never.fit(train, seed=1)
+    assert median_error(dropped, blind) < median_error(never, blind)
+    assert median_error(dropped, test) < 0.6 * median_error(dropped, blind)  # the feed is used where it is there
+
+    save(tmp_path / "price.pt", dropped, train, seed=1)
+    missing = InputRecord(InputOrigin.MISSING, None, "nothing was known at the decision time")
+    forecast = load(tmp_path / "price.pt").forecast(
+        blind.select(slice(0, 1)), time_zone="UTC", inputs={"wind_forecast": missing}
+    )
+    assert np.isfinite(forecast.quantiles).all()
+    assert forecast.inputs["wind_forecast"].origin is InputOrigin.MISSING

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from forecasting.embedding import SourceEncoder, equal_error_rate
+from forecasting.embedding import EmbeddingQuality, SourceEncoder, equal_error_rate
 from forecasting.errors import DataError, SettingError, UnknownNameError
 from forecasting.nn.cbhg import CBHG, Highway, SourceEncoderNetwork
 from forecasting.nn.ge2e import GE2ELoss, similarity
@@ -98,6 +98,29 @@ def test_segments_with_gaps_are_left_out() -> None:
     y[(samples.zone == "slow") & (samples.day == np.datetime64("2023-01-10"))] = np.nan
     starts = SourceSeries.of(replace(samples, y=y), ("target",)).segment_starts(4)
     assert set(range(17)) - set(starts.tolist()) == {6, 7, 8, 9}
+
+
+def test_days_with_a_gap_are_cut_into_all_segments_that_do_not_overlap() -> None:
+    samples = distinct_sources(20)
+    kept = samples.select(samples.day != np.datetime64("2023-01-09"))
+    series = SourceSeries.of(kept, ("target",))
+    assert series.separate_starts(4).tolist() == [0, 4, 9, 13]
+    encoder = SourceEncoder(segment_days=4, size=3, bank=2, width=4, highways=1, average_days=4)
+    vectors, names = encoder.embed(kept)
+    assert vectors.shape == (3 * 4, 3) and names[:4] == ("fast",) * 4
+
+
+def test_map_keeps_distances_of_embeddings_that_lie_in_a_plane() -> None:
+    flat = np.random.default_rng(0).normal(size=(9, 2)) * [3.0, 1.0]
+    turned = flat @ np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0][:2]
+    points, share = EmbeddingQuality(0.0, 1.0, 0.5, 9, turned, ("a",) * 9).plane()
+    assert share == pytest.approx(1.0)
+
+    def distances(x: np.ndarray) -> np.ndarray:
+        return np.linalg.norm(x[:, None] - x[None], axis=-1)
+
+    np.testing.assert_allclose(distances(points), distances(flat), atol=1e-9)
+    assert points[:, 0].std() > points[:, 1].std()
 
 
 def test_season_of_the_month() -> None:
