@@ -69,7 +69,7 @@ class WindFarms:
     def known_days(self, day: np.datetime64) -> NDArray[np.bool_]:
         """Days before ``day`` whose whole power was metered when ``day`` was forecast, ``[D]``."""
         decision = self.issued_at[int((day - self.day[0]).astype(np.int64))]
-        return (self.day < day) & (self.power_known_at <= decision).all(axis=1)
+        return np.asarray((self.day < day) & (self.power_known_at <= decision).all(axis=1), dtype=np.bool_)
 
 
 def load_wind_farms(source: FileSource, sites: Sequence[str] | None = None) -> WindFarms:

@@ -133,7 +133,8 @@ def run_wind(run: Run) -> Outcome:
         run.folder.frame("predictions.parquet", prediction_frame(forecasts))
         summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, **record}
         run.folder.text("report.html", render(benchmark_page(rows, summary)))
-    shutil.rmtree(parts, ignore_errors=True)  # kept only to resume; a finished run is computed anew
+    if not config["keep_parts"]:
+        shutil.rmtree(parts, ignore_errors=True)
     return outcome
 
 

@@ -80,7 +80,8 @@ def run_zones(run: Run) -> Outcome:
         run.folder.frame("predictions.parquet", pd.concat(tables, ignore_index=True))
         summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, **record}
         run.folder.text("report.html", render(zones_page(table, summary)))
-    shutil.rmtree(parts, ignore_errors=True)  # kept only to resume; a finished run is computed anew
+    if not config["keep_parts"]:
+        shutil.rmtree(parts, ignore_errors=True)
     return outcome
 
 
@@ -226,9 +227,10 @@ def _p_value(task: BenchmarkTask, ours: ScoredForecast, rival: ScoredForecast) -
     """One-sided Diebold-Mariano p-value of the median forecasts; ``None`` where there is nothing to test."""
     y = task.test.y.astype(np.float64)
     whole = np.isfinite(y).all(axis=1)
-    medians = [one.prediction.quantiles[..., one.prediction.levels.index(0.5)][whole] for one in (ours, rival)]
+    middle = ours.prediction.levels.index(0.5)
+    mine, theirs = (one.prediction.quantiles[..., middle][whole] for one in (ours, rival))
     try:
-        return diebold_mariano(y[whole], *medians).p_value
+        return diebold_mariano(y[whole], mine, theirs).p_value
     except DataError:
         return None
 
