@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -144,8 +145,24 @@ def cut(pattern: str) -> Callable[[Path], None]:
     return run
 
 
+def deleted(pattern: str) -> Callable[[Path], None]:
+    def run(folder: Path) -> None:
+        earlier()(folder)
+        for path in folder.glob(pattern):
+            path.unlink()
+
+    return run
+
+
+def terminated(frame: pd.DataFrame) -> pd.DataFrame:
+    """The process is asked to end while it reads."""
+    os.kill(os.getpid(), signal.SIGTERM)
+    return frame
+
+
 YESTERDAY, TODAY = ("2022-06-12T22:00", "2022-06-13T22:00"), ("2022-06-13T22:00", "2022-06-14T22:00")
 DELIVERY = ("2022-06-14T22:00", "2022-06-15T22:00")
+LAST_THREE_DAYS = ("2022-06-10T22:00", "2022-06-13T22:00")
 NOON = ("2022-06-13T10:00", "2022-06-13T12:00")
 
 
@@ -257,7 +274,31 @@ ROWS = [
     ),
     Row("rows in disorder", "degraded", "rows out of order were sorted", on("price", lambda f: f.iloc[::-1])),
     Row("times without a zone", "failed", "time", on("price", lambda f: f.tz_localize(None))),
+    Row("load, three days missing", "failed", "missing: 72 values", on("load", without(*LAST_THREE_DAYS))),
+    Row(
+        "load forecast, stopped three days ago",
+        "degraded",
+        "same hours of the previous week",
+        on("load_forecast", without(LAST_THREE_DAYS[0], DELIVERY[1])),
+    ),
+    Row("price, a flat line", "degraded", "flat line", on("price", between("2022-06-12T22:00", DELIVERY[0], flat))),
+    Row("wind power, negative", "failed", "negative", on("wind_power", between(*NOON, lambda v: -v - 1))),
     # services
+    Row(
+        "service of one series down, store of yesterday",
+        "degraded",
+        "load of COAST_1: the data service did not answer",
+        lambda name, place, frame: down(name, place, frame) if name == "load" else frame,
+        before=earlier(),
+    ),
+    Row(
+        "clock a month ahead of the data",
+        "failed",
+        "missing: ",
+        lambda _name, _place, frame: frame[frame.index < pd.Timestamp(DELIVERY[1], tz="UTC")],
+        as_of="2022-07-14T11:30+02:00",
+        before=earlier(),
+    ),
     Row("service down, store empty", "failed", "the data service is down and the store has none of it", down),
     Row("service down, store of yesterday", "degraded", "the data service did not answer", down, before=earlier()),
     Row("service down, store too old", "failed", "behind what is due", down, before=earlier("2022-06-09T11:30+02:00")),
@@ -274,8 +315,8 @@ ROWS = [
     Row(
         "model cannot be trained, older artefact",
         "degraded",
-        "price forecast by its artefact of 2022-06-01 09:30 UTC",
-        before=earlier("2022-06-01T11:30+02:00"),
+        "price forecast by its artefact of 2022-05-30 09:30 UTC",
+        before=earlier("2022-05-30T11:30+02:00"),
         around=patched(Naive, "fit", raising(DataError("too little memory"))),
     ),
     Row(
@@ -319,6 +360,11 @@ ROWS = [
     Row("disk full, store", "failed", "No space left on device", around=full_disk("rows-")),
     Row("disk full, artefact", "failed", "No space left on device", around=full_disk(".pt")),
     Row("disk full, schedule", "failed", "No space left on device", around=full_disk("schedule.csv")),
+    Row("disk full, plan", "failed", "No space left on device", around=full_disk("plan.json")),
+    Row("disk full, record of champions", "failed", "No space left on device", around=full_disk(".champion.json")),
+    Row("disk full, heartbeat", "ok", "", around=full_disk("heartbeat")),
+    Row("record of champions cut in half", "ok", "", before=cut("artefacts/**/*.champion.json")),
+    Row("champions deleted", "ok", "", before=deleted("artefacts/**/*.pt")),
     Row("disk full, page", "failed", "No space left on device", around=full_disk("report.html")),
     Row("disk broken, store", "failed", "Input/output error", around=full_disk("rows-", errno.EIO)),
     Row(
@@ -333,6 +379,7 @@ ROWS = [
         "is in use by process",
         around=lambda folder: store_lock(folder / "store" / "synthetic"),
     ),
+    Row("stopped by SIGTERM", "failed", "stopped by SIGTERM", on("load", terminated)),
     Row("stopped by Ctrl-C", "failed", "stopped by Ctrl-C", on("load", raising(KeyboardInterrupt()))),  # type: ignore[arg-type]
     Row("clock before the newest night", "ok", "", before=earlier("2022-06-18T18:30+02:00")),
     Row("no fault at all", "ok", ""),
