@@ -7,6 +7,7 @@ only with a new ``FORMAT_VERSION``, and keep the old one as the file that must b
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from tests.forecasting.neural_samples import make_samples
 
 FOLDER = Path(__file__).parent
 TRAINING = {"steps": 60, "checks": 2}
-MODELS = {
+MODELS: dict[str, dict[str, Any]] = {
     "conditional_transformer": {
         "width": 16, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "hidden": 16, "flat_hidden": 16,
         "history_days": 7, "training": TRAINING,
