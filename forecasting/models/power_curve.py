@@ -70,7 +70,7 @@ class PowerCurve(NeuralForecaster):
         summary: int = 32,
         dropout: float = 0.15,
         summary_dropout: float = 0.3,
-        history_days: int = 28,
+        history_days: int = 14,
         condition: bool = True,
         source_context: str = "none",
         head: str = "quantile",

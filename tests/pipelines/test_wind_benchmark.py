@@ -60,7 +60,7 @@ def small(tmp_path: Path) -> list[str]:
         "benchmark.conditions=[none,regional]", "benchmark.sources=[none,identity,joint_embedding]", "seeds=2",
         "benchmark.regional.rounds=5", "benchmark.regional.folds=2", "benchmark.regional.refit_days=null",
         f"benchmark.embeddings={{joint_embedding: {encoder}}}",
-        "+benchmark.forecaster.width=8", "+benchmark.forecaster.history_days=7",
+        "+benchmark.forecaster.width=8", "benchmark.forecaster.history_days=7",
         "+benchmark.forecaster.training={steps: 5, checks: 1}",
     ]  # fmt: skip
 
