@@ -146,7 +146,12 @@ class AverageAndBest(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
         # Dropout follows from seed and step alone, so that an interruption leaves no trace.
-        torch.manual_seed(self.seed * 1_000_003 + trainer.global_step * trainer.world_size + trainer.global_rank)
+        seed = self.seed * 1_000_003 + trainer.global_step * trainer.world_size + trainer.global_rank
+        if pl_module.device.type == "cpu":
+            # torch.manual_seed would also queue a call, with its stack in text, for each kind of absent accelerator.
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int

@@ -94,6 +94,7 @@ def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOption
         seconds={**found.seconds, "certify": time.perf_counter() - clock},
         extras={**found.extras, **comparison},
         notes=(*found.notes, *_idle_cost(case)),
+        status=found.status,
     )
 
 
@@ -109,7 +110,7 @@ def settle(case: MicrogridsCase, schedule: Schedule) -> Mapping[str, Mapping[str
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What a method hands over: tariffs and plans, the profit that it claims, and what it proves."""
+    """What a method hands over: tariffs and plans, the profit that it claims, what it proves, and how it ended."""
 
     solution: MicrogridsSolution
     claimed: float
@@ -119,6 +120,7 @@ class Found:
     seconds: Mapping[str, float] = field(default_factory=dict)
     extras: Mapping[str, pd.DataFrame] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    status: str = "optimal"
 
 
 def solve_exactly(case: MicrogridsCase, inputs: MarketInputs, options: SolverOptions) -> Found:
@@ -139,6 +141,7 @@ def solve_exactly(case: MicrogridsCase, inputs: MarketInputs, options: SolverOpt
         dual_bound_ratio=built.conditions.dual_bound_ratio,
         seconds={"solve": result.seconds["total"]},
         notes=() if result.status == "optimal" else (early,),
+        status=result.status,
     )
 
 
@@ -158,6 +161,7 @@ def solve_with_commitment(case: MicrogridsCase, inputs: MarketInputs, options: S
         seconds={"solve": time.perf_counter() - clock},
         extras={"value_function_cuts": game.progress},
         notes=() if game.gap <= options.gap else (early,),
+        status="optimal" if game.gap <= options.gap else "time_limit",
     )
 
 

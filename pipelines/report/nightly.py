@@ -203,7 +203,9 @@ def _planned_prices(view: ScheduleView, forecasts: Mapping[str, Forecast]) -> di
     spot = view.total("grid", "spot_price_per_mwh")
     if spot is not None:
         return {"spot price": spot}
-    return {f"{f.zone} price": f.mean for f in forecasts.values() if f.target == "price" and len(f.mean) == view.steps}
+    unit = f"{view.schedule.currency}/MWh"  # a forecast in another currency has no place on the plan's axis
+    named = {f"{f.zone} price": f for f in forecasts.values() if f.target == "price" and f.unit == unit}
+    return {name: f.mean for name, f in named.items() if len(f.mean) == view.steps}
 
 
 def _headlines(
