@@ -96,6 +96,7 @@ def check_series(
     rule: AvailabilityRule | None = None,
     history: pd.DataFrame | None = None,
     policy: QualityPolicy = DEFAULT_POLICY,
+    capacity_mw: float | None = None,
 ) -> Checked:
     """Apply every rule to one series.
 
@@ -107,13 +108,16 @@ def check_series(
     rule: when a repaired value would have been published; the catalogue's rule if left out.
     history: earlier rows of the series (column ``value``): the past that a new value is compared with, and from which the
         previous week may be borrowed.
+    capacity_mw: of the site that generates, against which the rule ``unit`` holds the values; ``None`` where unknown.
 
     Raises
     ------
     DataError: where a rule refuses, with the dates and what to do next.
     """
     spec = series_spec(series)
-    context = RuleContext(spec, zone, pd.Timedelta(minutes=step_minutes), time_zone, policy, _past(history))
+    context = RuleContext(
+        spec, zone, pd.Timedelta(minutes=step_minutes), time_zone, policy, _past(history), capacity_mw
+    )
     tidied = tidy(frame, series, zone)
     frame, findings = tidied.frame, list(tidied.findings)
     if frame.index.has_duplicates:
@@ -130,6 +134,9 @@ def check_series(
     return Checked(frame, tuple(findings + found))
 
 
+#: A median above this multiple of the site's capacity is another unit: kW would give hundreds.
+CAPACITY_FACTOR = 2.0
+
 #: A new size that differs less than this from a credible past is weather or market, not another unit.
 UNIT_FACTOR = 200.0
 
@@ -142,19 +149,28 @@ def _past(history: pd.DataFrame | None) -> pd.Series | None:
 
 
 def _check_unit(frame: pd.DataFrame, context: RuleContext) -> tuple[pd.DataFrame, list[Finding]]:
-    """``unit``: the median size of the values is outside what the catalogue calls typical, and far from that of the past."""
+    """``unit``: the median size of the values is outside what the catalogue calls typical, and far from that of the past.
+
+    Generation of a site is held against its capacity instead. Generation that is too *small* by a thousand cannot be told
+    from calm or night, and a forecast of a whole zone in kW is noticed only where its median in MW is above 100.
+    """
     low, high = context.spec.typical
+    if context.capacity_mw is not None:
+        low, high = 0.0, CAPACITY_FACTOR * context.capacity_mw
     known = frame["value"].dropna()
     median = float(known.abs().median()) if len(known) else float("nan")
     if len(known) < 24 or low <= median <= high:
         return frame, []
     past = float(context.past.abs().median()) if context.past is not None and len(context.past) >= 24 else float("nan")
-    if low <= past <= high and past / UNIT_FACTOR < median < past * UNIT_FACTOR:
+    alike = low <= past <= high and past / UNIT_FACTOR < median < past * UNIT_FACTOR
+    if alike and context.capacity_mw is None:
         return frame, []
     text = (
         f"median size {median:.4g} is not credible in {context.spec.unit} (typical {low:g} to {high:g}); "
         "state the unit of the column in the layout"
     )
+    if context.capacity_mw is not None:
+        text += f", or correct the capacity of {context.capacity_mw:g} MW"
     return frame, [_refuse_or_keep("unit", frame.index, text, context, context.policy.unit)]
 
 

@@ -110,7 +110,7 @@ class Checked:
 class RuleContext:
     """What every rule knows about the series it looks at, and how it words a finding.
 
-    ``past``: earlier values by UTC delivery time, where there are any.
+    ``past``: earlier values by UTC delivery time, where there are any. ``capacity_mw``: of the site, where it is known.
     """
 
     spec: SeriesSpec
@@ -119,6 +119,7 @@ class RuleContext:
     time_zone: str
     policy: QualityPolicy
     past: pd.Series | None = None
+    capacity_mw: float | None = None
 
     def finding(self, check: str, index: pd.DatetimeIndex, action: str, text: str) -> Finding:
         """A finding that spans ``index``."""

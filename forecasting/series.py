@@ -69,6 +69,7 @@ def _renewables_forecast(name: str, description: str, psr: str = "", parts: tupl
         SeriesKind.FORECAST,
         _RENEWABLES_FORECAST_DUE,
         non_negative=True,
+        typical=(0.0, 100_000.0),
         derived_from=parts,
         entsoe_article="14.1.D",
         entsoe_document="A69",

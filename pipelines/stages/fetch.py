@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -68,6 +69,7 @@ def fetch(
     told: Callable[[str], None] = lambda _: None,
     stale_hours: float = STALE_HOURS,
     seen_at: pd.Timestamp | None = None,
+    capacity_mw: Mapping[str, float] = MappingProxyType({}),
 ) -> Fetched:
     """Bring every series of the night up to ``night.as_of``; nothing published later is stored.
 
@@ -77,6 +79,7 @@ def fetch(
 
     ``local`` names further series as ``(series, site or zone)``. ``seen_at`` is the present instant, for a source that may
     revise what it published: a changed value is stored as known since then. Without it a changed value is refused.
+    ``capacity_mw`` by site: what its generation is held against.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def fetch(
     for series, place in [*((name, night.zone) for name in ZONE_SERIES), *local]:
         told(f"{series} of {place}")
         label = series if place == night.zone else f"{series} {place}"
-        bringer = _Bringer(source, store, night, series, place, span, policy, result, seen_at)
+        bringer = _Bringer(source, store, night, series, place, span, policy, result, seen_at, capacity_mw.get(place))
         try:
             served = _bring_or_serve(bringer, stale_hours)
         except (NoDataError, UnknownNameError) as error:
@@ -131,6 +134,7 @@ class _Bringer:
     policy: QualityPolicy
     result: Fetched
     seen_at: pd.Timestamp | None = None
+    capacity_mw: float | None = None
     revised: int = 0
 
     def bring(self) -> None:
@@ -180,6 +184,7 @@ class _Bringer:
             rule=self.source.availability(self.series),
             history=history if len(history) else None,
             policy=self.policy if last > self.span.recent else replace(self.policy, gap=Policy.ACCEPT),
+            capacity_mw=self.capacity_mw,
         )
         written = self.store.write(
             checked.frame,

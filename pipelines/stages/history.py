@@ -55,6 +55,7 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
         lookback_days=int(config["history"]["lookback_days"]),
         local=setting.area.series(),
         seen_at=setting.seen_at,
+        capacity_mw=setting.area.capacity_mw,
     )
     told: dict[str, Told] = {}
     peak = 1.0

@@ -50,6 +50,7 @@ class Setting:
             policy=self.policy,
             stale_hours=self.stale_hours,
             seen_at=self.seen_at,
+            capacity_mw=self.area.capacity_mw,
         )
 
 

@@ -159,3 +159,20 @@ def test_policy_words_are_checked() -> None:
         quality_policy(gap="ignore")
     with pytest.raises(SettingError, match="known settings"):
         quality_policy(gaps="repair")
+
+
+def test_generation_in_kilowatts_is_held_against_the_capacity_of_its_site() -> None:
+    in_mw = np.tile([0.0, 3.0, 6.0, 10.4], 12)
+    assert check(frame(in_mw, "wind_power"), "wind_power", capacity_mw=10.0).findings == ()
+    with pytest.raises(DataError, match=r"4500 is not credible in MW .* or correct the capacity of 10 MW"):
+        check(frame(in_mw * 1e3, "wind_power"), "wind_power", capacity_mw=10.0, history=frame(in_mw, "wind_power"))
+    assert check(frame(in_mw * 1e3, "wind_power"), "wind_power").findings == (), (
+        "a capacity that nobody knows says nothing"
+    )
+
+
+def test_the_wind_forecast_of_a_zone_in_kilowatts_is_refused() -> None:
+    windy = frame(np.tile([100.0, 900.0, 2500.0], 16), "wind_forecast")
+    assert check(windy, "wind_forecast").findings == ()
+    with pytest.raises(DataError, match=r"9e\+05 is not credible in MW"):
+        check(windy.assign(value=windy["value"] * 1e3), "wind_forecast")

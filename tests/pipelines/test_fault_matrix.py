@@ -3,26 +3,50 @@
 from __future__ import annotations
 
 import errno
-import os
-import signal
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 import numpy as np
 import pandas as pd
 import pytest
+from markupsafe import escape
 
 import dispatch
 from dispatch.errors import SolverError
-from forecasting.artefact import TrainedForecaster
-from forecasting.errors import DataError, NoDataError, SourceUnavailableError
+from forecasting.errors import DataError
 from forecasting.models.lear import Lear
 from forecasting.models.naive import Naive
 from pipelines.store_lock import store_lock
+from tests.pipelines.faults import (
+    DELIVERY,
+    LAST_THREE_DAYS,
+    NOON,
+    YESTERDAY,
+    absurd,
+    between,
+    both_models_fail,
+    cut,
+    day_before,
+    deleted,
+    down,
+    down_for,
+    earlier,
+    flat,
+    full_disk,
+    in_kw,
+    nothing,
+    on,
+    patched,
+    raising,
+    repeated,
+    shifted,
+    spoiled_schedule,
+    terminated,
+    without,
+)
 from tests.pipelines.faulty import AS_OF, Fault, FaultySource, run_night
 
 EVENING = "2022-06-14T18:30+02:00"
@@ -46,155 +70,6 @@ class Row:
     around: Callable[[Path], Any] = field(default=lambda _: ExitStack())
     case_changes: dict[str, Any] = field(default_factory=dict)
     code: int | None = None
-
-
-def on(series: str, change: Callable[[pd.DataFrame], pd.DataFrame]) -> Fault:
-    """``change`` applied to every answer about ``series``."""
-    return lambda name, _place, frame: change(frame) if name == series else frame
-
-
-def between(first: str, last: str, change: Callable[[pd.Series], pd.Series]) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """``change`` applied to the values delivered in ``[first, last)``."""
-
-    def spoil(frame: pd.DataFrame) -> pd.DataFrame:
-        inside = (frame.index >= pd.Timestamp(first, tz="UTC")) & (frame.index < pd.Timestamp(last, tz="UTC"))
-        return frame.assign(value=frame["value"].where(~inside, change(frame["value"])))
-
-    return spoil
-
-
-def without(first: str, last: str) -> Callable[[pd.DataFrame], pd.DataFrame]:
-    """The rows delivered in ``[first, last)`` are absent."""
-    return lambda frame: frame[
-        (frame.index < pd.Timestamp(first, tz="UTC")) | (frame.index >= pd.Timestamp(last, tz="UTC"))
-    ]
-
-
-def nothing(series: str, _place: str, frame: pd.DataFrame) -> pd.DataFrame:
-    if series == "wind_forecast":
-        raise NoDataError("no data for COAST_1, wind_forecast")
-    return frame
-
-
-def down(series: str, _place: str, frame: pd.DataFrame) -> pd.DataFrame:
-    raise SourceUnavailableError(f"{series}: HTTP 503 for 300 s")
-
-
-def raising(error: Exception) -> Callable[..., Any]:
-    def fail(*_: Any, **__: Any) -> Any:
-        raise error
-
-    return fail
-
-
-def patched(owner: Any, name: str, value: Any) -> Callable[[Path], Any]:
-    return lambda _: mock.patch.object(owner, name, value)
-
-
-def both_models_fail(_: Path) -> ExitStack:
-    stack = ExitStack()
-    for model in (Naive, Lear):
-        stack.enter_context(mock.patch.object(model, "fit", raising(RuntimeError("the loss is not finite"))))
-    return stack
-
-
-def absurd(_: Path) -> Any:
-    honest = TrainedForecaster.predict
-
-    def predict(self: TrainedForecaster, samples: Any) -> Any:
-        said = honest(self, samples)
-        return replace(said, mean=said.mean + 1e7) if self.meta.model == "lear" else said
-
-    return mock.patch.object(TrainedForecaster, "predict", predict)
-
-
-def spoiled_schedule(**figures: float) -> Callable[[Path], Any]:
-    honest = dispatch.solve
-
-    def solve(*arguments: Any, **options: Any) -> Any:
-        schedule = honest(*arguments, **options)
-        return replace(schedule, gap=0.01, certificate=replace(schedule.certificate, **figures))
-
-    return patched(dispatch, "solve", solve)
-
-
-def full_disk(place: str, error: int = errno.ENOSPC) -> Callable[[Path], Any]:
-    honest = os.fsync
-
-    def fsync(handle: int) -> None:
-        if place in str(Path(f"/proc/self/fd/{handle}").readlink()):
-            raise OSError(error, os.strerror(error))
-        honest(handle)
-
-    return patched(os, "fsync", fsync)
-
-
-def earlier(as_of: str = "2022-06-13T11:30+02:00") -> Callable[[Path], None]:
-    def run(folder: Path) -> None:
-        assert run_night(folder, name="earlier", as_of=as_of).code == 0
-
-    return run
-
-
-def cut(pattern: str) -> Callable[[Path], None]:
-    def run(folder: Path) -> None:
-        earlier()(folder)
-        for path in folder.glob(pattern):
-            path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-
-    return run
-
-
-def deleted(pattern: str) -> Callable[[Path], None]:
-    def run(folder: Path) -> None:
-        earlier()(folder)
-        for path in folder.glob(pattern):
-            path.unlink()
-
-    return run
-
-
-def terminated(frame: pd.DataFrame) -> pd.DataFrame:
-    """The process is asked to end while it reads."""
-    os.kill(os.getpid(), signal.SIGTERM)
-    return frame
-
-
-YESTERDAY, TODAY = ("2022-06-12T22:00", "2022-06-13T22:00"), ("2022-06-13T22:00", "2022-06-14T22:00")
-DELIVERY = ("2022-06-14T22:00", "2022-06-15T22:00")
-LAST_THREE_DAYS = ("2022-06-10T22:00", "2022-06-13T22:00")
-NOON = ("2022-06-13T10:00", "2022-06-13T12:00")
-
-
-def day_before(frame: pd.DataFrame) -> pd.DataFrame:
-    """The last whole day repeats the one before it."""
-    values = frame["value"].copy()
-    for first, last in (DELIVERY, TODAY):
-        inside = (values.index >= pd.Timestamp(first, tz="UTC")) & (values.index < pd.Timestamp(last, tz="UTC"))
-        if inside.sum() == 24:
-            values[inside] = values.shift(24)[inside]
-            break
-    return frame.assign(value=values.ffill())
-
-
-def flat(values: pd.Series) -> pd.Series:
-    return values * 0 + 900.0
-
-
-def late(frame: pd.DataFrame) -> pd.DataFrame:
-    """A load with a plain shape, whose last week comes an hour late."""
-    hours = frame.index.tz_convert("Europe/Copenhagen").hour.to_numpy()
-    noise = np.random.default_rng(len(frame)).normal(0, 5, len(frame))
-    plain = frame.assign(
-        value=1500 + 300 * np.sin((hours - 8) / 12 * np.pi) + 90 * np.sin((hours - 5) / 6 * np.pi) + noise
-    )
-    return between("2022-06-08T22:00", "2022-06-15T22:00", lambda values: values.shift(1).bfill())(plain)
-
-
-def repeated(frame: pd.DataFrame, add: float = 0.0) -> pd.DataFrame:
-    """The rows of one morning come a second time, with ``add`` on top of their values."""
-    again = frame[(frame.index >= pd.Timestamp(NOON[0], tz="UTC")) & (frame.index < pd.Timestamp(NOON[1], tz="UTC"))]
-    return pd.concat([frame, again.assign(value=again["value"] + add)])
 
 
 ROWS = [
@@ -241,7 +116,9 @@ ROWS = [
         on("load", between(*NOON, lambda v: -v)),
         ("quality.negative=repair",),
     ),
-    Row("load in kW", "failed", "not credible in MW", on("load", lambda f: f.assign(value=f["value"] * 1e3))),
+    Row("load in kW", "failed", "not credible in MW", on("load", in_kw)),
+    Row("wind power in kW", "failed", "not credible in MW", on("wind_power", in_kw)),
+    Row("wind forecast in kW", "failed", "not credible in MW", on("wind_forecast", in_kw)),
     Row("load, a spike", "degraded", "spike: 2 values", on("load", between(*NOON, lambda v: v * 40))),
     Row(
         "load, a flat line",
@@ -264,7 +141,8 @@ ROWS = [
         on("price", day_before),
         as_of=EVENING,
     ),
-    Row("load forecast an hour late", "degraded", "come 1 h late", on("load_forecast", late)),
+    Row("load forecast an hour late", "degraded", "come 1 h late", on("load_forecast", lambda f: shifted(f, 1))),
+    Row("load two hours early", "degraded", "come 2 h early", on("load", lambda f: shifted(f, -2))),
     Row("rows twice", "degraded", "repeated rows were dropped", on("price", repeated)),
     Row(
         "rows twice that disagree",
@@ -288,8 +166,14 @@ ROWS = [
         "service of one series down, store of yesterday",
         "degraded",
         "load of COAST_1: the data service did not answer",
-        lambda name, place, frame: down(name, place, frame) if name == "load" else frame,
+        down_for("load"),
         before=earlier(),
+    ),
+    Row(
+        "service of one forecast down, store empty",
+        "degraded",
+        "the data service: load_forecast: HTTP 503",
+        down_for("load_forecast"),
     ),
     Row(
         "clock a month ahead of the data",
@@ -318,6 +202,13 @@ ROWS = [
         "price forecast by its artefact of 2022-05-30 09:30 UTC",
         before=earlier("2022-05-30T11:30+02:00"),
         around=patched(Naive, "fit", raising(DataError("too little memory"))),
+    ),
+    Row(
+        "neither model nor LEAR",
+        "degraded",
+        "price forecast by naive, because lear failed: the loss is not finite",
+        overrides=("model=lear",),
+        around=patched(Lear, "fit", raising(RuntimeError("the loss is not finite"))),
     ),
     Row(
         "every model fails",
@@ -403,6 +294,9 @@ def test_every_fault_ends_as_stated(tmp_path: Path, row: Row) -> None:
     else:
         assert bool(night.reasons) == (row.status == "degraded")
         assert all(reason in night.said for reason in night.summary["reasons"])
+        page = (night.folder / "report.html").read_text(encoding="utf-8")
+        assert f'class="status {row.status}"' in page
+        assert all(f"<li>{escape(reason)}</li>" in page for reason in night.summary["reasons"])
     leftovers = [path for path in tmp_path.rglob(".*") if path.name != ".lock"]
     assert not leftovers
 

@@ -22,9 +22,9 @@ from pipelines.report.site import day_page, index_page, zones_page
 from pipelines.stages.ledger import Entry, Ledger
 from pipelines.stages.ledger_settlement import on_steps, settle_ledger, settled_money
 from pipelines.stages.site import refresh_site
+from tests.pipelines.faults import down, nothing
 from tests.pipelines.faulty import FaultySource, market, run_night
 from tests.pipelines.running import run_shell
-from tests.pipelines.test_fault_matrix import down, nothing
 from tests.pipelines.test_report_browser import BROWSER, MEASURE, browse
 
 NIGHTS = {"first": "2022-06-13T11:30+02:00", "evening": "2022-06-13T18:30+02:00", "last": "2022-06-16T11:30+02:00"}
