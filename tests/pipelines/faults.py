@@ -93,7 +93,7 @@ def absurd(_: Path) -> Any:
     return mock.patch.object(TrainedForecaster, "predict", predict)
 
 
-def spoiled_schedule(**figures: float) -> Callable[[Path], Any]:
+def spoiled_schedule(**figures: Any) -> Callable[[Path], Any]:
     honest = dispatch.solve
 
     def solve(*arguments: Any, **options: Any) -> Any:

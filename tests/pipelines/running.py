@@ -58,7 +58,7 @@ def _composed(command: str, folder: Path, overrides: tuple[str, ...]) -> DictCon
         config.hydra.runtime.output_dir = str(folder)
         config.hydra.mode = RunMode.RUN
     HydraConfig.instance().set_config(config)
-    return OmegaConf.masked_copy(config, [key for key in config if key != "hydra"])
+    return OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
 
 
 def run_shell(command: str, folder: Path, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -41,12 +41,12 @@ def certified(night: Night, day: str, step_minutes: int) -> pd.DataFrame:
     return table
 
 
-def spot(table: pd.DataFrame) -> np.ndarray:
+def spot(table: pd.DataFrame) -> Any:
     rows = table[(table["kind"] == "grid") & (table["quantity"] == "spot_price_per_mwh")]
     return rows.sort_values("step")["value"].to_numpy()
 
 
-def published(source: FaultySource, day: str, step_minutes: int) -> np.ndarray:
+def published(source: FaultySource, day: str, step_minutes: int) -> Any:
     """The price as the source has it, each step of the day the mean of what is published within it."""
     steps = delivery_index(day, ZONE, step_minutes)
     frame = source.read("price", "COAST_1", steps[0], steps[-1] + pd.Timedelta(minutes=step_minutes))
