@@ -61,7 +61,7 @@ def run_page(page: Path, folder: Path) -> None:
         elif block.language == "python":
             exec(compile(block.text, where, "exec"), namespace)
         elif block.language in ("bash", "console") and "compose" in block.classes:
-            _compose(block.text, where)
+            compose_commands(block.text, where)
         elif block.language == "bash":
             wanted = next((int(name.removeprefix("exit-")) for name in block.classes if name.startswith("exit-")), 0)
             _shell(block.text, folder, wanted, where)
@@ -84,7 +84,8 @@ def _shell(text: str, folder: Path, wanted: int, where: str) -> None:
     )
 
 
-def _compose(text: str, where: str) -> None:
+def compose_commands(text: str, where: str) -> None:
+    """Every command line of the package in ``text`` is one that Hydra can compose."""
     commands = [line for line in text.splitlines() if _COMMAND.search(line)]
     assert commands, f"{where}: no command to compose"
     for line in commands:

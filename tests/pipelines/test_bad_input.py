@@ -142,7 +142,10 @@ def test_a_stopped_night_says_so_and_publishes_nothing(tmp_path: Path, sent: sig
         time.sleep(0.2)
     time.sleep(3.0)
     process.send_signal(sent)
-    _, message = process.communicate(timeout=60)
+    try:
+        _, message = process.communicate(timeout=60)
+    finally:
+        process.kill()
     assert process.returncode == 1
     assert "nothing was published" in message
     assert "Traceback" not in message
