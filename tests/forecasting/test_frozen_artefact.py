@@ -37,7 +37,9 @@ def test_another_format_version_is_refused_with_both_numbers_and_what_to_do(tmp_
     for version in (FORMAT_VERSION - 1, FORMAT_VERSION + 1):
         content["meta"]["format_version"] = version
         torch.save(content, path)
-        with pytest.raises(ArtefactError, match=rf"format {version}, this version reads {FORMAT_VERSION}; train .* again"):
+        with pytest.raises(
+            ArtefactError, match=rf"format {version}, this version reads {FORMAT_VERSION}; train .* again"
+        ):
             forecasting.load(path)
 
 

@@ -29,7 +29,9 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     drawn = [o for cell in notebook.cells for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
     saved = json.loads(path.read_text(encoding="utf-8"))["cells"]
     kept = [o for cell in saved for o in cell.get("outputs", []) if "image/png" in o.get("data", {})]
-    assert len(drawn) == len(kept), "the saved pictures are not those that the code draws; save the notebook after a run"
+    assert len(drawn) == len(kept), (
+        "the saved pictures are not those that the code draws; save the notebook after a run"
+    )
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
