@@ -33,7 +33,9 @@ def sweep_page(rows: pd.DataFrame, *, folder: str, x: str, y: Sequence[str]) -> 
     reasons = [f"job {row['job']} failed: {row['reason']}" for _, row in failed.head(10).iterrows()]
     if len(failed) > 10:
         reasons.append(f"{len(failed) - 10} more jobs failed; all are listed below")
-    simulated = any(name in rows.columns and rows[name].isin([True]).any() for name in ("simulated", "simulated_in_part"))
+    simulated = any(
+        name in rows.columns and rows[name].isin([True]).any() for name in ("simulated", "simulated_in_part")
+    )
     return Page(
         title="Sweep",
         subtitle=folder,
