@@ -156,6 +156,8 @@ class _Bringer:
                 frame = stored.iloc[:0][["value", "available_at"]]
             if self.source.simulated or frame.attrs.get("simulated"):
                 self.result.simulated.add(self.series)
+            if frame.index.tz is None:
+                raise DataError(f"{self.series} of {self.place}: delivery times must be a time index with a time zone")
             edges = [first, *_finer_from(frame.index, self.night.market_time_zone), last]
             for begin, end in pairwise(edges):
                 history = self.keep(frame[(frame.index >= begin) & (frame.index < end)], begin, end, history)

@@ -160,7 +160,6 @@ ROWS = [
         on("load_forecast", without(LAST_THREE_DAYS[0], DELIVERY[1])),
     ),
     Row("price, a flat line", "degraded", "flat line", on("price", between("2022-06-12T22:00", DELIVERY[0], flat))),
-    Row("wind power, negative", "failed", "negative", on("wind_power", between(*NOON, lambda v: -v - 1))),
     # services
     Row(
         "service of one series down, store of yesterday",
