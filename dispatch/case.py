@@ -6,12 +6,14 @@ names; every key is checked. A file is either accepted or refused with all of it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
+import numpy as np
 import pandas as pd
 import yaml
+from numpy.typing import ArrayLike
 from pydantic import BaseModel, ConfigDict, Field
 
 from dispatch.case_faults import nearest, validate_with_all_faults
@@ -77,6 +79,34 @@ class Case(CaseModel):
         if case is None or faults:
             raise CaseError(name, faults)
         return case
+
+    def step_hours_on(self, index: pd.DatetimeIndex | None, step_hours: float | None) -> float:
+        """Length of a step on another day, hours: as given, else the spacing of ``index``, else that of this case."""
+        if step_hours is None and index is not None and len(index) > 1:
+            step_hours = (index[1] - index[0]).total_seconds() / 3600
+        return step_hours or self.step_hours
+
+    @classmethod
+    def remade(cls, data: Mapping[str, Any], faults: Sequence[str]) -> Self:
+        """The case of ``data`` (with its ``name``), which is this case with other series.
+
+        Raises
+        ------
+        CaseError
+            With ``faults``, those of the series that were given, and every fault that the new case has, all at once.
+        """
+        try:
+            case = cls.from_mapping(data, name=data["name"])
+        except CaseError as error:
+            raise CaseError(error.case, [*faults, *error.faults]) from None
+        if faults:
+            raise CaseError(case.name, list(faults))
+        return case
+
+
+def plain_values(series: ArrayLike) -> tuple[float, ...]:
+    """A series as a case keeps it: plain numbers in order."""
+    return tuple(float(value) for value in np.asarray(series, dtype=float).ravel())
 
 
 def load_case(case: str | Path, market: str | None = None) -> Case:

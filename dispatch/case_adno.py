@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Annotated, ClassVar, Literal, Self
 
 import numpy as np
@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import Field, model_validator
 
-from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share
+from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share, plain_values
 from dispatch.case_storage import Battery
-from dispatch.errors import CaseError
 
 
 class Line(CaseModel):
@@ -234,11 +233,9 @@ class AdnoCase(Case):
         >>> load_case("adno_ieee33").with_inputs(spot_price_per_mwh=[40.0] * 25).steps
         25
         """
-        if step_hours is None and index is not None and len(index) > 1:
-            step_hours = (index[1] - index[0]).total_seconds() / 3600
-        spot = _values(self.spot_price_per_mwh if spot_price_per_mwh is None else spot_price_per_mwh)
+        spot = plain_values(self.spot_price_per_mwh if spot_price_per_mwh is None else spot_price_per_mwh)
         data = self.model_dump(exclude={"index"}, exclude_unset=True)
-        data["step_hours"] = step_hours = step_hours or self.step_hours
+        data["step_hours"] = step_hours = self.step_hours_on(index, step_hours)
         data["horizon_hours"] = len(spot if index is None else index) * step_hours
         data["spot_price_per_mwh"] = spot
         data["index"] = index
@@ -248,16 +245,10 @@ class AdnoCase(Case):
         faults += [f"wind_mw: no wind farm '{i}'; this case has {known}" for i in wind_mw or {} if i not in known]
         for farm in data.get("wind", ()):
             if wind_mw is not None and farm["id"] in wind_mw:
-                farm["available_mw"] = _values(wind_mw[farm["id"]])
+                farm["available_mw"] = plain_values(wind_mw[farm["id"]])
         if load_mw is not None:
             faults += self._with_load(data, load_mw)
-        try:
-            case = type(self).from_mapping(data, name=data["name"])
-        except CaseError as error:
-            raise CaseError(error.case, [*faults, *error.faults]) from None
-        if faults:
-            raise CaseError(case.name, faults)
-        return case
+        return self.remade(data, faults)
 
     def _with_load(self, data: dict[str, object], load_mw: ArrayLike | Mapping[int, ArrayLike]) -> list[str]:
         from dispatch.case_inputs import nominal_load_shares
@@ -267,12 +258,8 @@ class AdnoCase(Case):
             return ["load_mw: only a case with 'feeder_customers' takes a new load; this one lists its customers"]
         shares = nominal_load_shares(self)
         if isinstance(load_mw, Mapping):
-            section["rigid_mw"] = {bus: _values(series) for bus, series in load_mw.items()}
+            section["rigid_mw"] = {bus: plain_values(series) for bus, series in load_mw.items()}
         else:
             total = np.asarray(load_mw, dtype=float)
-            section["rigid_mw"] = {bus: _values(share * total) for bus, share in shares.items()}
+            section["rigid_mw"] = {bus: plain_values(share * total) for bus, share in shares.items()}
         return []
-
-
-def _values(series: ArrayLike) -> Sequence[float]:
-    return tuple(float(value) for value in np.asarray(series, dtype=float).ravel())

@@ -10,9 +10,8 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share
+from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share, plain_values
 from dispatch.case_storage import Battery, Efficiency
-from dispatch.errors import CaseError
 
 Series = tuple[NonNegative, ...]
 Count = Annotated[int, Field(ge=1)]
@@ -217,11 +216,9 @@ class EnergyClearingCase(Case):
         >>> load_case("energy_clearing").with_inputs(spot_price_per_mwh=[400.0] * 25).steps
         25
         """
-        if step_hours is None and index is not None and len(index) > 1:
-            step_hours = (index[1] - index[0]).total_seconds() / 3600
         data = self.model_dump(exclude={"index"}, exclude_unset=True)
-        data["step_hours"] = step_hours = step_hours or self.step_hours
-        price = None if spot_price_per_mwh is None else _values(spot_price_per_mwh)
+        data["step_hours"] = step_hours = self.step_hours_on(index, step_hours)
+        price = None if spot_price_per_mwh is None else plain_values(spot_price_per_mwh)
         price = price or self.grid_price_per_mwh
         steps = len(index) if index is not None else len(price) if price is not None else self.steps
         data |= {"index": index, "name": name or self.name, "horizon_hours": steps * step_hours}
@@ -239,13 +236,7 @@ class EnergyClearingCase(Case):
             )
             for fault in _replace(data.get(section, ()), section, key, given or {})
         ]
-        try:
-            case = type(self).from_mapping(data, name=data["name"])
-        except CaseError as error:
-            raise CaseError(error.case, [*faults, *error.faults]) from None
-        if faults:
-            raise CaseError(case.name, faults)
-        return case
+        return self.remade(data, faults)
 
 
 def _replace(units: Any, section: str, key: str, given: Mapping[str, ArrayLike]) -> list[str]:
@@ -253,9 +244,5 @@ def _replace(units: Any, section: str, key: str, given: Mapping[str, ArrayLike])
     known = {unit["id"]: unit for unit in units}
     for name, series in given.items():
         if name in known:
-            known[name][key] = _values(series)
+            known[name][key] = plain_values(series)
     return [f"{section}: no '{name}'; this case has {', '.join(known)}" for name in given if name not in known]
-
-
-def _values(series: ArrayLike) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.asarray(series, dtype=float).ravel())

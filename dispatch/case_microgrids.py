@@ -15,12 +15,7 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from dispatch.case import Case, CaseModel
-from dispatch.errors import CaseError
-
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
+from dispatch.case import Case, CaseModel, NonNegative, Positive, Share, plain_values
 
 
 class Turbine(CaseModel):
@@ -208,9 +203,7 @@ class MicrogridsCase(Case):
         >>> load_case("microgrids").with_inputs(spot_price_per_mwh=[500.0] * 24).grid_buy_per_mwh[0]
         500.0
         """
-        if step_hours is None and index is not None and len(index) > 1:
-            step_hours = (index[1] - index[0]).total_seconds() / 3600
-        step_hours = step_hours or self.step_hours
+        step_hours = self.step_hours_on(index, step_hours)
         given = [np.asarray(s, dtype=float) for s in (spot_price_per_mwh,) if s is not None]
         for series in (load_mw, wind_mw, pv_mw):
             if isinstance(series, Mapping):
@@ -226,16 +219,10 @@ class MicrogridsCase(Case):
             data[key] = _picked(data[key], source)
         if spot_price_per_mwh is not None:
             price = np.clip(np.asarray(spot_price_per_mwh, dtype=float), 0.0, None)
-            data["grid_buy_per_mwh"] = _values(price + self.spot_link.buy_fee_per_mwh)
-            data["feed_in_per_mwh"] = _values(self.spot_link.feed_in_share * price)
+            data["grid_buy_per_mwh"] = plain_values(price + self.spot_link.buy_fee_per_mwh)
+            data["feed_in_per_mwh"] = plain_values(self.spot_link.feed_in_share * price)
         faults = self._with_series(data, source, load_mw, wind_mw or {}, pv_mw or {})
-        try:
-            case = type(self).from_mapping(data, name=data["name"])
-        except CaseError as error:
-            raise CaseError(error.case, [*faults, *error.faults]) from None
-        if faults:
-            raise CaseError(case.name, faults)
-        return case
+        return self.remade(data, faults)
 
     def _with_series(
         self,
@@ -262,7 +249,7 @@ class MicrogridsCase(Case):
                         faults.append(
                             f"microgrid '{section['id']}' states net_load_mw; a new {key} needs load_mw there"
                         )
-                    section[key] = _values(series[section["id"]])
+                    section[key] = plain_values(series[section["id"]])
                 elif section.get(key) is not None:
                     section[key] = _picked(section[key], source)
             if section.get("net_load_mw") is not None:
@@ -289,7 +276,3 @@ def _positions(steps: int, step_hours: float, known_steps: int, known_step_hours
 
 def _picked(series: Sequence[float], source: Sequence[int]) -> tuple[float, ...]:
     return tuple(series[at] for at in source if at < len(series))
-
-
-def _values(series: ArrayLike) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.asarray(series, dtype=float).ravel())

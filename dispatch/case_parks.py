@@ -12,9 +12,9 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from pydantic import Field
 
-from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share
+from dispatch.case import Case, CaseModel, DayShape, NonNegative, Positive, Share, plain_values
 from dispatch.case_storage import Battery
-from dispatch.errors import CaseError, CaseWarning
+from dispatch.errors import CaseWarning
 
 Hour = Annotated[int, Field(ge=0, le=23)]
 Series = tuple[NonNegative, ...]
@@ -270,11 +270,9 @@ class IndustrialParksCase(Case):
         >>> load_case("industrial_parks").with_inputs(spot_price_per_mwh=[400.0] * 25).steps
         25
         """
-        if step_hours is None and index is not None and len(index) > 1:
-            step_hours = (index[1] - index[0]).total_seconds() / 3600
         data = self.model_dump(exclude={"index"}, exclude_unset=True)
-        price = _values(self.day_ahead_price_per_mwh if spot_price_per_mwh is None else spot_price_per_mwh)
-        data["step_hours"] = step_hours = step_hours or self.step_hours
+        price = plain_values(self.day_ahead_price_per_mwh if spot_price_per_mwh is None else spot_price_per_mwh)
+        data["step_hours"] = step_hours = self.step_hours_on(index, step_hours)
         data["horizon_hours"] = len(price if index is None else index) * step_hours
         data |= {"day_ahead_price_per_mwh": price, "index": index, "name": name or self.name}
         if load_mw is not None and not isinstance(load_mw, Mapping):
@@ -295,15 +293,5 @@ class IndustrialParksCase(Case):
             faults += [f"{key}: no park '{i}'; this case has {', '.join(known)}" for i in given or {} if i not in known]
             for park in parks:
                 if given is not None and park["id"] in given:
-                    park[key] = _values(given[park["id"]])
-        try:
-            case = type(self).from_mapping(data, name=data["name"])
-        except CaseError as error:
-            raise CaseError(error.case, [*faults, *error.faults]) from None
-        if faults:
-            raise CaseError(case.name, faults)
-        return case
-
-
-def _values(series: ArrayLike) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.asarray(series, dtype=float).ravel())
+                    park[key] = plain_values(given[park["id"]])
+        return self.remade(data, faults)

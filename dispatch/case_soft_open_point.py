@@ -14,13 +14,9 @@ import pandas as pd
 from numpy.typing import ArrayLike
 from pydantic import Field
 
-from dispatch.case import Case, CaseModel
+from dispatch.case import Case, CaseModel, NonNegative, Positive, Share, plain_values
 from dispatch.case_adno import Network
-from dispatch.errors import CaseError
 
-NonNegative = Annotated[float, Field(ge=0)]
-Positive = Annotated[float, Field(gt=0)]
-Share = Annotated[float, Field(ge=0, le=1)]
 Series = tuple[float, ...]
 
 
@@ -171,9 +167,7 @@ class SoftOpenPointCase(Case):
         """
         from dispatch.markets.soft_open_point_inputs import nominal_load_mw
 
-        if step_hours is None and index is not None and len(index) > 1:
-            step_hours = (index[1] - index[0]).total_seconds() / 3600
-        step_hours = step_hours or self.step_hours
+        step_hours = self.step_hours_on(index, step_hours)
         series = [s for s in (spot_price_per_mwh, load_mw) if s is not None]
         series += [*(prosumer_load_mw or {}).values(), *(pv_mw or {}).values()]
         steps = len(index) if index is not None else len(np.asarray(series[0])) if series else self.steps
@@ -189,14 +183,14 @@ class SoftOpenPointCase(Case):
             data[key] = picked(data.get(key))
         data["price_band"] = {key: picked(value) for key, value in self.price_band.model_dump().items()}
         if load_mw is not None:
-            data["load_shape"] = _values(np.asarray(load_mw, dtype=float) / nominal_load_mw(self))
+            data["load_shape"] = plain_values(np.asarray(load_mw, dtype=float) / nominal_load_mw(self))
         if spot_price_per_mwh is not None:
             price = np.maximum(np.asarray(spot_price_per_mwh, dtype=float), self.spot_floor_per_mwh)
             mean = float(np.mean(self.hv_buy_per_mwh))
-            data["hv_buy_per_mwh"] = _values(price)
-            data["hv_sell_per_mwh"] = _values(np.mean(self.hv_sell_per_mwh) / mean * price)
+            data["hv_buy_per_mwh"] = plain_values(price)
+            data["hv_sell_per_mwh"] = plain_values(np.mean(self.hv_sell_per_mwh) / mean * price)
             data["price_band"] = {
-                key: None if value is None else _values(np.mean(value) / mean * price)
+                key: None if value is None else plain_values(np.mean(value) / mean * price)
                 for key, value in self.price_band.model_dump().items()
             }
         known = [prosumer.id for prosumer in self.prosumers]
@@ -209,15 +203,7 @@ class SoftOpenPointCase(Case):
         ]
         for section in data["prosumers"]:
             for key, values in given.items():
-                section[key] = _values(values[section["id"]]) if section["id"] in values else picked(section.get(key))
-        try:
-            case = type(self).from_mapping(data, name=data["name"])
-        except CaseError as error:
-            raise CaseError(error.case, [*faults, *error.faults]) from None
-        if faults:
-            raise CaseError(case.name, faults)
-        return case
-
-
-def _values(series: ArrayLike) -> tuple[float, ...]:
-    return tuple(float(value) for value in np.asarray(series, dtype=float).ravel())
+                section[key] = (
+                    plain_values(values[section["id"]]) if section["id"] in values else picked(section.get(key))
+                )
+        return self.remade(data, faults)

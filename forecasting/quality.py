@@ -38,9 +38,18 @@ __all__ = [
     "QualityPolicy",
     "check_series",
     "quality_policy",
+    "require_time_zone",
     "tidy",
     "weeks_before",
 ]
+
+
+def require_time_zone(frame: pd.DataFrame, series: str, zone: str) -> None:
+    """Raise ``DataError`` for an index or ``available_at`` without time zone."""
+    if not isinstance(frame.index, pd.DatetimeIndex) or frame.index.tz is None:
+        raise DataError(f"{series} of {zone}: delivery times must be a time index with a time zone")
+    if getattr(frame["available_at"].dt, "tz", None) is None or frame["available_at"].isna().any():
+        raise DataError(f"{series} of {zone}: every row needs available_at with a time zone")
 
 
 def tidy(frame: pd.DataFrame, series: str, zone: str) -> Checked:
@@ -49,11 +58,8 @@ def tidy(frame: pd.DataFrame, series: str, zone: str) -> Checked:
     Raises ``DataError`` with the dates if two rows with the same delivery and availability differ, and for an index or
     ``available_at`` without time zone.
     """
+    require_time_zone(frame, series, zone)
     spec = series_spec(series)
-    if not isinstance(frame.index, pd.DatetimeIndex) or frame.index.tz is None:
-        raise DataError(f"{series} of {zone}: delivery times must be a time index with a time zone")
-    if getattr(frame["available_at"].dt, "tz", None) is None or frame["available_at"].isna().any():
-        raise DataError(f"{series} of {zone}: every row needs available_at with a time zone")
     context = RuleContext(spec, zone, pd.Timedelta(0), "UTC", DEFAULT_POLICY)
     findings: list[Finding] = []
     if not frame.index.is_monotonic_increasing:

@@ -15,7 +15,7 @@ import pandas as pd
 from forecasting.errors import DataError, NoDataError, SourceUnavailableError, UnknownNameError
 from forecasting.forecast import InputOrigin
 from forecasting.market_day import day_start
-from forecasting.quality import check_series
+from forecasting.quality import check_series, require_time_zone
 from forecasting.quality_policy import DEFAULT_POLICY, Origin, Policy, QualityPolicy
 from forecasting.series import SeriesKind, series_spec
 from forecasting.sources.base import Source
@@ -156,8 +156,7 @@ class _Bringer:
                 frame = stored.iloc[:0][["value", "available_at"]]
             if self.source.simulated or frame.attrs.get("simulated"):
                 self.result.simulated.add(self.series)
-            if frame.index.tz is None:
-                raise DataError(f"{self.series} of {self.place}: delivery times must be a time index with a time zone")
+            require_time_zone(frame, self.series, self.place)
             edges = [first, *_finer_from(frame.index, self.night.market_time_zone), last]
             for begin, end in pairwise(edges):
                 history = self.keep(frame[(frame.index >= begin) & (frame.index < end)], begin, end, history)

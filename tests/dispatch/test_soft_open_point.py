@@ -7,14 +7,14 @@ import pyomo.environ as pyo
 import pytest
 
 import dispatch
+from benchmarks.markets_soft_open_point import monolith
 from dispatch.assets.price_taker_response import PriceTakerQp
 from dispatch.assets.soft_open_point import declare_soft_open_point
 from dispatch.case_soft_open_point import SoftOpenPoint, SoftOpenPointCase
 from dispatch.conic.cones import Cone
 from dispatch.errors import OptionError
-from dispatch.markets.soft_open_point_benders import build_master
 from dispatch.markets.soft_open_point_inputs import operator_inputs
-from dispatch.markets.soft_open_point_network import NetworkStep, Scenario, network_model
+from dispatch.markets.soft_open_point_network import NetworkStep, Scenario
 from dispatch.network.distflow import NetworkLimits, cone_gaps, declare_distflow
 from dispatch.network.feeder import Branch, Bus, Feeder, load_feeder
 from dispatch.solver import SolverOptions
@@ -132,21 +132,8 @@ def two_price() -> dispatch.Schedule:
 
 
 def test_decomposition_agrees_with_one_program_of_prosumers_and_network(single: dispatch.Schedule) -> None:
-    inputs = operator_inputs(some_hours())
-    master = build_master(inputs, two_prices=False)
-    model, cones = master.model, list(master.conditions.cones)
-    model.step = pyo.Block(list(range(inputs.steps)))
-    for t in range(inputs.steps):
-        network, more = network_model(inputs, t, Scenario())
-        network.cost.deactivate()
-        model.step[t].transfer_attributes_from(network)
-        cones += more
-        model.step[t].price = pyo.Constraint(expr=master.scale * model.network_cost[t] >= model.step[t].cost.expr)
-        model.step[t].link = pyo.ConstraintList()
-        for n in range(len(inputs.prosumers)):
-            model.step[t].link.add(model.step[t].prosumer_mw[n] == model.prosumer[n].exchange_mw[t])
-    result = solve_model(model, cones, SolverOptions(gap=3e-4, time_limit_s=200))
-    assert single.objective == pytest.approx(result.objective + inputs.uncontrolled_cost, abs=0.5)
+    together = monolith(some_hours(), "highs", two_prices=False, gap=3e-4, limit=200)
+    assert single.objective == pytest.approx(together["objective"], abs=0.5)
 
 
 def test_schedules_are_certified_and_replayed(single: dispatch.Schedule, two_price: dispatch.Schedule) -> None:
