@@ -7,12 +7,11 @@ A forecaster of your own joins by :func:`register`, or from an installed package
 from __future__ import annotations
 
 import importlib
-import inspect
 from importlib.metadata import entry_points
 from typing import Any
 
 from forecasting.errors import SettingError, UnknownNameError
-from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
+from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction, setting_names
 from forecasting.names import unknown
 
 _MODELS: dict[str, str] = {
@@ -54,7 +53,7 @@ def create(name: str, **settings: Any) -> Forecaster:
         raise UnknownNameError(unknown("model", name, _all_models()))
     module, _, class_name = location.partition(":")
     model_class = getattr(importlib.import_module(module), class_name)
-    known = [p for p in inspect.signature(model_class).parameters if p not in ("args", "kwargs")]
+    known = setting_names(model_class)
     for key in settings:
         if key not in known:
             raise UnknownNameError(unknown(f"setting of model {name}", key, known))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -44,6 +45,28 @@ class FitReport:
     parameters: int
     curve: tuple[Mapping[str, float], ...] = field(default_factory=tuple)
     samples_per_second: float = 0.0
+
+
+def setting_names(model_class: type) -> tuple[str, ...]:
+    """Names of the constructor's arguments; one that ends in ``**shared`` hands the rest to the next base class.
+
+    >>> class Base:
+    ...     def __init__(self, *, width: int = 8) -> None: ...
+    >>> class Model(Base):
+    ...     def __init__(self, *, layers: int = 1, **shared: int) -> None: ...
+    >>> setting_names(Model)
+    ('layers', 'width')
+    """
+    names: dict[str, None] = {}
+    for owner in model_class.__mro__:
+        if "__init__" not in vars(owner):
+            continue
+        own = list(inspect.signature(vars(owner)["__init__"]).parameters.values())[1:]
+        kinds = {parameter.kind for parameter in own}
+        names |= dict.fromkeys(p.name for p in own if p.kind not in (p.VAR_POSITIONAL, p.VAR_KEYWORD))
+        if inspect.Parameter.VAR_KEYWORD not in kinds:
+            break
+    return tuple(names)
 
 
 class Forecaster(ABC):

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
 from forecasting.encoding import Batch, Layout
-from forecasting.models.neural import NeuralForecaster
+from forecasting.models.sequence import SequenceForecaster, SequenceSettings
 from forecasting.nn.heads import Head
 from forecasting.nn.inputs import delivery_sequence, delivery_size, past_sequence, sequence_size
-from forecasting.training_settings import TrainingSettings
 
 #: Taps of each convolution.
 _KERNEL = 3
@@ -53,44 +51,15 @@ def _dilations(length: int) -> tuple[int, ...]:
     return tuple(dilations)
 
 
-class CNNForecaster(NeuralForecaster):
-    """CNN baseline of Shi et al. 2023, Table 2, as a temporal convolutional network (Bai et al. 2018), Gaussian head.
-
-    The paper's baseline is unconditional: ``condition=False``. Its layers are not printed there; these are ours.
-    """
+class CNNForecaster(SequenceForecaster):
+    """CNN baseline of Shi et al. 2023, Table 2, as a temporal convolutional network (Bai et al. 2018)."""
 
     name: ClassVar[str] = "cnn"
-    training_defaults: ClassVar[Mapping[str, Any]] = {"steps": 1500, "learning_rate": 2e-3}
 
-    def __init__(
-        self,
-        *,
-        width: int = 32,
-        dropout: float = 0.1,
-        input_days: int = 3,
-        transform: str | None = "linear",
-        level_days: int | None = 0,
-        condition: bool = True,
-        source_context: str = "none",
-        head: str = "gaussian",
-        training: TrainingSettings | Mapping[str, Any] | None = None,
-    ) -> None:
-        super().__init__(
-            head=head,
-            history_days=max(input_days, level_days or 0),
-            transform=transform,
-            level_days=level_days,
-            condition=condition,
-            source_context=source_context,
-            training=training,
-        )
+    def __init__(self, *, width: int = 32, dropout: float = 0.1, **shared: Unpack[SequenceSettings]) -> None:
+        super().__init__(**shared)
         self.width = width
         self.dropout = dropout
-        self.input_days = input_days
 
     def build_network(self, layout: Layout) -> nn.Module:
         return CNNNetwork(layout, self.head, self.input_days, self.width, self.dropout)
-
-    def settings(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("width", "dropout", "input_days")}
-        return own | {key: value for key, value in super().settings().items() if key != "history_days"}

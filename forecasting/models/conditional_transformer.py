@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -11,10 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from forecasting.encoding import Batch, Layout
-from forecasting.models.neural import NeuralForecaster
+from forecasting.models.neural import NeuralForecaster, NeuralSettings
 from forecasting.nn.conditional import ConditionalTransformerNetwork
 from forecasting.samples import DayAheadSamples
-from forecasting.training_settings import TrainingSettings
 from forecasting.transforms import TargetTransform
 
 
@@ -31,13 +30,8 @@ class ConditionalTransformer(NeuralForecaster):
     flat_hidden: units of the perceptron on the flat vector of recent values.
     dropout: inside the blocks. condition_dropout: chance that a published series is hidden from a training row.
     history_days: days of history, one token each.
-    transform: ``asinh`` or ``linear``; ``None`` takes asinh for prices and linear otherwise.
-    level_days: days whose mean level is removed; 0 removes nothing, ``None`` takes 7, for wind 0.
-    condition: ``False`` hides every series but the target (the unconditional control).
-    source_context: ``none``, ``identity`` (one-hot of the training zones) or ``given`` (see :meth:`set_context`).
-    head: ``quantile``, ``gaussian``, ``student_t`` or ``johnson_su``.
     quantile_weight: weight of the head's own loss (pinball or likelihood) beside that of the median.
-    training: see :class:`TrainingSettings`.
+    Others: see :class:`NeuralForecaster`.
     """
 
     name: ClassVar[str] = "conditional_transformer"
@@ -55,23 +49,10 @@ class ConditionalTransformer(NeuralForecaster):
         dropout: float = 0.2,
         condition_dropout: float = 0.05,
         history_days: int = 14,
-        transform: str | None = None,
-        level_days: int | None = None,
-        condition: bool = True,
-        source_context: str = "none",
-        head: str = "quantile",
         quantile_weight: float = 1.0,
-        training: TrainingSettings | Mapping[str, Any] | None = None,
+        **shared: Unpack[NeuralSettings],
     ) -> None:
-        super().__init__(
-            head=head,
-            history_days=history_days,
-            transform=transform,
-            level_days=level_days,
-            condition=condition,
-            source_context=source_context,
-            training=training,
-        )
+        super().__init__(history_days=history_days, **shared)
         self.width = width
         self.heads = heads
         self.encoder_blocks = encoder_blocks
@@ -120,20 +101,3 @@ class ConditionalTransformer(NeuralForecaster):
         with torch.inference_mode():
             weights = network.condition_attention(encoder.encode(samples, with_target=False))
         return weights.double().numpy()
-
-    def settings(self) -> dict[str, Any]:
-        own = {
-            name: getattr(self, name)
-            for name in (
-                "width",
-                "heads",
-                "encoder_blocks",
-                "decoder_blocks",
-                "hidden",
-                "flat_hidden",
-                "dropout",
-                "condition_dropout",
-                "quantile_weight",
-            )
-        }
-        return own | super().settings()

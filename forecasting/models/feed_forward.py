@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from forecasting.encoding import Batch, Layout
-from forecasting.models.neural import NeuralForecaster
+from forecasting.models.neural import NeuralForecaster, NeuralSettings
 from forecasting.nn.heads import Head
 from forecasting.nn.inputs import flat_size, flat_vector
-from forecasting.training_settings import TrainingSettings
 
 
 class FeedForwardNetwork(nn.Module):
@@ -47,27 +46,11 @@ class FeedForwardForecaster(NeuralForecaster):
         hidden: Sequence[int] = (256, 128),
         dropout: float = 0.25,
         history_days: int = 7,
-        transform: str | None = None,
-        level_days: int | None = None,
-        condition: bool = True,
-        source_context: str = "none",
-        head: str = "quantile",
-        training: TrainingSettings | Mapping[str, Any] | None = None,
+        **shared: Unpack[NeuralSettings],
     ) -> None:
-        super().__init__(
-            head=head,
-            history_days=history_days,
-            transform=transform,
-            level_days=level_days,
-            condition=condition,
-            source_context=source_context,
-            training=training,
-        )
-        self.hidden = tuple(hidden)
+        super().__init__(history_days=history_days, **shared)
+        self.hidden = list(hidden)
         self.dropout = dropout
 
     def build_network(self, layout: Layout) -> nn.Module:
         return FeedForwardNetwork(layout, self.head, self.hidden, self.dropout)
-
-    def settings(self) -> dict[str, Any]:
-        return {"hidden": list(self.hidden), "dropout": self.dropout} | super().settings()

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from forecasting.encoding import Batch, Layout
-from forecasting.models.neural import NeuralForecaster
+from forecasting.models.sequence import SequenceForecaster, SequenceSettings
 from forecasting.nn.heads import Head
 from forecasting.nn.inputs import delivery_sequence, delivery_size, past_sequence, sequence_size
-from forecasting.training_settings import TrainingSettings
 
 
 class LSTMNetwork(nn.Module):
@@ -33,46 +31,18 @@ class LSTMNetwork(nn.Module):
         return self.out(self.step(torch.cat([steps, delivery_sequence(batch)], dim=-1)))  # type: ignore[no-any-return]
 
 
-class LSTMForecaster(NeuralForecaster):
-    """LSTM baseline of Shi et al. 2023, Table 2, with a Gaussian head.
-
-    The paper's baseline is unconditional: ``condition=False``. Sizes are not printed there; these are ours.
-    """
+class LSTMForecaster(SequenceForecaster):
+    """LSTM baseline of Shi et al. 2023, Table 2."""
 
     name: ClassVar[str] = "lstm"
-    training_defaults: ClassVar[Mapping[str, Any]] = {"steps": 1500, "learning_rate": 2e-3}
 
     def __init__(
-        self,
-        *,
-        width: int = 64,
-        layers: int = 1,
-        dropout: float = 0.1,
-        input_days: int = 3,
-        transform: str | None = "linear",
-        level_days: int | None = 0,
-        condition: bool = True,
-        source_context: str = "none",
-        head: str = "gaussian",
-        training: TrainingSettings | Mapping[str, Any] | None = None,
+        self, *, width: int = 64, layers: int = 1, dropout: float = 0.1, **shared: Unpack[SequenceSettings]
     ) -> None:
-        super().__init__(
-            head=head,
-            history_days=max(input_days, level_days or 0),
-            transform=transform,
-            level_days=level_days,
-            condition=condition,
-            source_context=source_context,
-            training=training,
-        )
+        super().__init__(**shared)
         self.width = width
         self.layers = layers
         self.dropout = dropout
-        self.input_days = input_days
 
     def build_network(self, layout: Layout) -> nn.Module:
         return LSTMNetwork(layout, self.head, self.input_days, self.width, self.layers, self.dropout)
-
-    def settings(self) -> dict[str, Any]:
-        own = {name: getattr(self, name) for name in ("width", "layers", "dropout", "input_days")}
-        return own | {key: value for key, value in super().settings().items() if key != "history_days"}

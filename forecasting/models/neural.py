@@ -8,7 +8,7 @@ from abc import abstractmethod
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypedDict
 
 import numpy as np
 import torch
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from forecasting.encoding import Batch, Layout, SampleEncoder, SourceContext
 from forecasting.errors import ArtefactError, DataError, SettingError
-from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction
+from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction, setting_names
 from forecasting.models.known_target import require_known_target
 from forecasting.nn.heads import make_head, moments_from_quantiles
 from forecasting.samples import DayAheadSamples
@@ -30,10 +30,32 @@ _PREDICTION_ROWS = 256
 _RANGE_MARGIN = 1.0
 
 
+class NeuralSettings(TypedDict, total=False):
+    """What every neural forecaster can be told, whatever its network; see :class:`NeuralForecaster`."""
+
+    head: str
+    transform: str | None
+    level_days: int | None
+    condition: bool
+    source_context: str
+    training: TrainingSettings | Mapping[str, Any] | None
+
+
 class NeuralForecaster(Forecaster):
     """Base of the forecasters that are one network with one head.
 
-    A subclass says which network it wants (:meth:`build_network`), how its target is scaled, and its training defaults.
+    A subclass says which network it wants (:meth:`build_network`), what that network's own settings are, and its training
+    defaults.
+
+    Parameters
+    ----------
+    history_days: days of history that the network reads.
+    head: ``quantile``, ``gaussian``, ``student_t`` or ``johnson_su``.
+    transform: ``asinh`` or ``linear``; ``None`` takes asinh for prices and linear otherwise.
+    level_days: days whose mean level is removed; 0 removes nothing, ``None`` takes 7, for wind 0.
+    condition: ``False`` hides every series but the target (the unconditional control).
+    source_context: ``none``, ``identity`` (one-hot of the training zones) or ``given`` (see :meth:`set_context`).
+    training: see :class:`TrainingSettings`.
     """
 
     uses_future_condition: ClassVar[bool] = True
@@ -42,13 +64,13 @@ class NeuralForecaster(Forecaster):
     def __init__(
         self,
         *,
-        head: str,
         history_days: int,
-        transform: str | None,
-        level_days: int | None,
-        condition: bool,
-        source_context: str,
-        training: TrainingSettings | Mapping[str, Any] | None,
+        head: str = "quantile",
+        transform: str | None = None,
+        level_days: int | None = None,
+        condition: bool = True,
+        source_context: str = "none",
+        training: TrainingSettings | Mapping[str, Any] | None = None,
     ) -> None:
         if history_days < 1:
             raise SettingError(f"history_days must be at least 1, got {history_days}")
@@ -215,15 +237,14 @@ class NeuralForecaster(Forecaster):
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def settings(self) -> dict[str, Any]:
-        return {
+        """Every constructor argument; a network's own ones are attributes of the same name."""
+        shared = {
             "head": self.head_kind,
-            "history_days": self.history_days,
             "transform": None if self.transform is None else self.transform.value,
-            "level_days": self.level_days,
-            "condition": self.condition,
             "source_context": self.source_context.value,
             "training": self.training.to_dict(),
         }
+        return {name: shared[name] if name in shared else getattr(self, name) for name in setting_names(type(self))}
 
     def state(self) -> dict[str, Tensor]:
         encoder, network = self._trained()

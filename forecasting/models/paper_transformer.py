@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import numpy as np
 import torch
@@ -13,17 +13,16 @@ from torch import nn
 from forecasting.encoding import Layout
 from forecasting.errors import SettingError, UnknownNameError
 from forecasting.models.base import FitReport
-from forecasting.models.neural import NeuralForecaster
+from forecasting.models.sequence import SequenceForecaster, SequenceSettings
 from forecasting.names import unknown
 from forecasting.nn.attention import ACTIVATIONS
 from forecasting.nn.paper_transformer import PaperTransformerNetwork
 from forecasting.samples import DayAheadSamples
 from forecasting.sliding import sliding_windows
-from forecasting.training_settings import TrainingSettings
 from forecasting.transforms import lag_of_largest_correlation
 
 
-class PaperTransformer(NeuralForecaster):
+class PaperTransformer(SequenceForecaster):
     """Conditional encoder-decoder Transformer (Shi et al. 2023, Eqs 3 and 4; defaults are Table 1).
 
     Mean-variance scaled x, no level removed, Gaussian mean and variance trained by negative log likelihood. The condition y
@@ -69,24 +68,10 @@ class PaperTransformer(NeuralForecaster):
         dropout: float = 0.1,
         activation: str = "relu",
         stft_window: int = 16,
-        input_days: int = 3,
         window_step_hours: int = 24,
-        transform: str | None = "linear",
-        level_days: int | None = 0,
-        condition: bool = True,
-        source_context: str = "none",
-        head: str = "gaussian",
-        training: TrainingSettings | Mapping[str, Any] | None = None,
+        **shared: Unpack[SequenceSettings],
     ) -> None:
-        super().__init__(
-            head=head,
-            history_days=max(input_days, level_days or 0),
-            transform=transform,
-            level_days=level_days,
-            condition=condition,
-            source_context=source_context,
-            training=training,
-        )
+        super().__init__(**shared)
         if activation not in ACTIVATIONS:
             raise UnknownNameError(unknown("activation", activation, ACTIVATIONS))
         if max_lag < 0:
@@ -104,7 +89,6 @@ class PaperTransformer(NeuralForecaster):
         self.dropout = dropout
         self.activation = activation
         self.stft_window = stft_window
-        self.input_days = input_days
         self.window_step_hours = window_step_hours
 
     def fit(
@@ -165,26 +149,3 @@ class PaperTransformer(NeuralForecaster):
         if self.condition_series not in layout.futures:
             raise UnknownNameError(unknown("condition_series", self.condition_series, layout.futures))
         return layout.futures.index(self.condition_series)
-
-    def settings(self) -> dict[str, Any]:
-        own = {
-            name: getattr(self, name)
-            for name in (
-                "autoregressive",
-                "condition_series",
-                "max_lag",
-                "width",
-                "heads",
-                "encoder_blocks",
-                "decoder_blocks",
-                "hidden",
-                "dropout",
-                "activation",
-                "stft_window",
-                "input_days",
-                "window_step_hours",
-            )
-        }
-        shared = super().settings()
-        del shared["history_days"]
-        return own | shared
