@@ -21,11 +21,12 @@ from forecasting.sources.entsoe import EntsoeSource
 from forecasting.sources.entsoe_backfill import MonthReport, backfill
 from forecasting.sources.entsoe_backfill import Outcome as Month
 from forecasting.sources.entsoe_requests import utc_months
+from forecasting.sources.parts import read_series
 from forecasting.store import Store
 from pipelines import clock
 from pipelines.app import Outcome, Run, command
 from pipelines.errors import ConfigError
-from pipelines.stages.fetch import read_series, step_of
+from pipelines.stages.fetch import step_of
 from pipelines.stages.sources import open_source
 from pipelines.store_lock import store_lock
 

@@ -27,6 +27,7 @@ from forecasting.quality_policy import DEFAULT_POLICY, Policy, QualityPolicy
 from forecasting.series import availability_rules, series_spec
 from forecasting.sources.base import Source
 from forecasting.sources.frames import source_frame
+from forecasting.sources.parts import read_series
 from forecasting.sources.site import SiteInfo
 from forecasting.sources.steady_noise import steady_noise
 from forecasting.sources.synthetic_power import SITE_CURVE, ZONE_CURVE, power_of_speed, speed_of_power
@@ -165,7 +166,7 @@ class SimulatedSites:
         key = (series, month)
         if key not in self._forecasts:
             try:
-                frame = self.source.read(series, self.zone, month, month + _MONTH)
+                frame = read_series(self.source, series, self.zone, month, month + _MONTH)
                 self._forecasts[key] = frame if frame["value"].notna().any() else None
             except NoDataError:
                 self._forecasts[key] = None

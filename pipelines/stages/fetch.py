@@ -19,6 +19,7 @@ from forecasting.quality import check_series, require_time_zone
 from forecasting.quality_policy import DEFAULT_POLICY, Origin, Policy, QualityPolicy
 from forecasting.series import SeriesKind, series_spec
 from forecasting.sources.base import Source
+from forecasting.sources.parts import read_series
 from forecasting.store import Store
 from pipelines.stages.night import Mode, Night
 
@@ -281,29 +282,6 @@ def _bring_or_serve(bringer: _Bringer, stale_hours: float) -> bool:
             outages.append(str(error))
     bringer.serve_from_store(stale_hours)
     return True
-
-
-def read_series(source: Source, series: str, place: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
-    """Read a series, or the sum of its parts where the source holds only those (a part it does not publish counts not)."""
-    try:
-        return source.read(series, place, start, end)
-    except (NoDataError, UnknownNameError):
-        parts = series_spec(series).derived_from
-        if not parts:
-            raise
-    frames = []
-    for part in parts:
-        try:
-            frames.append(source.read(part, place, start, end))
-        except NoDataError:
-            continue
-    if not frames:
-        raise NoDataError(f"no data for {place}, {series}, {start:%Y-%m-%d} to {end:%Y-%m-%d}: no part is published")
-    value = sum((frame["value"] for frame in frames[1:]), frames[0]["value"])
-    available = pd.concat([frame["available_at"] for frame in frames], axis=1).max(axis=1)
-    total = pd.DataFrame({"value": value, "available_at": available.reindex(value.index)})
-    total.attrs = {**frames[0].attrs, "series": series}
-    return total
 
 
 def step_of(index: pd.DatetimeIndex, default: int) -> int:

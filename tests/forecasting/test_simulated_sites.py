@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forecasting.errors import NoDataError
+from forecasting.errors import NoDataError, UnknownNameError
 from forecasting.sources.simulated_sites import LOAD_ERROR, SimulatedSites, even_sites
 from forecasting.sources.steady_noise import steady_noise
 from forecasting.sources.synthetic import synthetic_source
@@ -119,3 +119,24 @@ def test_the_noise_is_standard_and_forgets_as_stated() -> None:
 def test_an_interval_without_a_forecast_has_no_data() -> None:
     with pytest.raises(NoDataError, match="no wind_power of COAST_1_W1 in"):
         WHOLE.read("wind_power", "COAST_1_W1", pd.Timestamp("2030-01-01T00:00Z"), pd.Timestamp("2030-02-01T00:00Z"))
+
+
+class InParts(Zone):
+    """The same zone with its wind forecast onshore and offshore only, as ENTSO-E publishes it."""
+
+    def read(self, series: str, zone: str, start: pd.Timestamp, end: pd.Timestamp) -> pd.DataFrame:
+        if series == "wind_forecast":
+            raise UnknownNameError(f"{series} is no series of this source")
+        share = {"wind_onshore_forecast": 0.75, "wind_offshore_forecast": 0.25}.get(series)
+        if share is None:
+            return super().read(series, zone, start, end)
+        frame = super().read("wind_forecast", zone, start, end)
+        return frame.assign(value=share * frame["value"])
+
+
+def test_wind_published_in_parts_makes_the_same_sites() -> None:
+    month = BEGIN, pd.Timestamp("2022-02-01T00:00Z")
+    power = simulated(InParts()).read("wind_power", "COAST_1_W1", *month)
+    pd.testing.assert_series_equal(
+        power["value"], POWER.loc[: month[1] - pd.Timedelta(1, "ns"), "value"], check_freq=False
+    )
