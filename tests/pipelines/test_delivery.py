@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from pydantic import ValidationError
 
 from pipelines.stages.delivery import SCHEMA_FILE, Plan, plan_schema
 from tests.pipelines.faulty import AS_OF, Night, run_night
+from tests.pipelines.webhook_listener import listening
 
 
 @pytest.fixture(scope="module")
@@ -124,25 +123,8 @@ def test_the_heartbeat_names_the_last_phase(night: Night) -> None:
 
 @pytest.fixture
 def listener() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """A local web server that remembers what is posted to it; paths that end in ``refuse`` get HTTP 500."""
-    posted: list[dict[str, Any]] = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            posted.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(500 if self.path.endswith("refuse") else 204)
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            """Say nothing."""
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/token-of-mine", posted
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with listening() as served:
+        yield served
 
 
 HOOK = "monitoring.webhook.url_variable=NIGHT_HOOK"

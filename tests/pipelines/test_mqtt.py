@@ -2,95 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 pytest.importorskip("paho.mqtt")
 pytest.importorskip("amqtt")
 
-from amqtt.broker import Broker as LocalBroker
-from amqtt.contexts import BrokerConfig, ListenerConfig, ListenerType
-from paho.mqtt.client import Client
-from paho.mqtt.enums import CallbackAPIVersion
 from pwdlib import PasswordHash
 from pwdlib.hashers.argon2 import Argon2Hasher
 
 from pipelines.stages.delivery import Plan
 from pipelines.stages.mqtt import Broker
 from tests.pipelines.faulty import run_night
+from tests.pipelines.mqtt_listener import Control, broker, free_port
 
 USER, PASSWORD = "substation", "a-pass-word-of-mine"
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
-
-
-@contextmanager
-def broker(passwords: Path | None = None) -> Iterator[int]:
-    """A broker on a free local port; with ``passwords`` only whom that file names may connect."""
-    port, loop = free_port(), asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    plugins: dict[str, Any] = {"amqtt.plugins.authentication.AnonymousAuthPlugin": {"allow_anonymous": True}}
-    if passwords is not None:
-        plugins = {"amqtt.plugins.authentication.FileAuthPlugin": {"password_file": str(passwords)}}
-    listener = ListenerConfig(type=ListenerType.TCP, bind=f"127.0.0.1:{port}")
-
-    async def start() -> LocalBroker:
-        made = LocalBroker(BrokerConfig(listeners={"default": listener}, plugins=plugins), loop=loop)
-        await made.start()
-        return made
-
-    logging.getLogger("amqtt").setLevel(logging.ERROR)
-    logging.getLogger("transitions").setLevel(logging.ERROR)
-    thread.start()
-    made = asyncio.run_coroutine_threadsafe(start(), loop).result(20)
-    try:
-        yield port
-    finally:
-        asyncio.run_coroutine_threadsafe(made.shutdown(), loop).result(20)
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(20)
-        loop.close()
-
-
-class Control:
-    """A control system that subscribes to everything below ``adno`` and remembers what comes."""
-
-    def __init__(self, port: int, user: str = "", password: str = "") -> None:
-        self.got: dict[str, tuple[str, bool]] = {}
-        self.ready = threading.Event()
-        self.client = Client(CallbackAPIVersion.VERSION2)
-        self.client.on_connect = lambda client, *_: client.subscribe("adno/#", qos=1)
-        self.client.on_subscribe = lambda *_: self.ready.set()
-        self.client.on_message = lambda _c, _d, m: self.got.update({m.topic: (m.payload.decode(), bool(m.retain))})
-        if user:
-            self.client.username_pw_set(user, password)
-        self.client.connect("127.0.0.1", port)
-        self.client.loop_start()
-        assert self.ready.wait(20)
-
-    def wait_for(self, topic: str) -> tuple[str, bool]:
-        stop = time.monotonic() + 20
-        while topic not in self.got and time.monotonic() < stop:
-            time.sleep(0.02)
-        return self.got[topic]
-
-    def close(self) -> None:
-        self.client.disconnect()
-        self.client.loop_stop()
 
 
 def at(port: int) -> tuple[str, ...]:
