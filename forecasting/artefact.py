@@ -85,6 +85,10 @@ class TrainedForecaster:
             )
         return self.model.predict(samples)
 
+    def describe_sources(self, past: DayAheadSamples) -> None:
+        """Describe the zones or sites of ``past``, days known by now, to a forecaster with a source embedding."""
+        self.model.describe_sources(past)
+
     def forecast(
         self,
         row: DayAheadSamples,

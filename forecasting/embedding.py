@@ -109,7 +109,9 @@ class SourceEncoder:
         series = SourceSeries.of(samples, self.channels)
         starts = series.segment_starts(self.segment_days)
         if len(series.sources) < 2:
-            raise DataError(f"source encoder: need at least two sources, got {', '.join(series.sources)}")
+            raise DataError(
+                f"source encoder: need at least two sources, got {', '.join(series.sources)}; add samples of other zones or sites"
+            )
         if len(starts) < self.segments_per_source:
             raise DataError(
                 f"source encoder: {len(starts)} complete segments of {self.segment_days} days, "

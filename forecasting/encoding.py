@@ -160,7 +160,10 @@ class SampleEncoder:
             return len(zones)
         absent = [zone for zone in zones if zone not in self.vectors]
         if absent:
-            raise DataError(f"no context vector for {', '.join(absent)}; call set_context with one vector per zone")
+            raise DataError(
+                f"no context vector for {', '.join(absent)}; give the model an embedding, or call set_context with one vector "
+                "per zone"
+            )
         return len(next(iter(self.vectors.values())))
 
     def _locate(self, rows: DayAheadSamples, target: Tensor) -> tuple[Tensor, Tensor]:

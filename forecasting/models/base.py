@@ -90,6 +90,13 @@ class Forecaster(ABC):
     def predict(self, samples: DayAheadSamples) -> Prediction:
         """Predict every row of ``samples``; ``samples.y`` is never read."""
 
+    def describe_sources(self, past: DayAheadSamples) -> None:
+        """Tell the forecaster how the zones or sites of ``past`` behaved lately; one without source embedding ignores it.
+
+        ``past`` must hold no day whose outcome was not known when the forecast is made.
+        """
+        return
+
     @abstractmethod
     def settings(self) -> dict[str, Any]:
         """Constructor arguments as plain JSON values."""

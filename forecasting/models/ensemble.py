@@ -81,6 +81,11 @@ class EnsembleForecaster(Forecaster):
             if isinstance(member, WarmStarting):
                 member.warm_start_steps(samples, steps, seed=seed + k)
 
+    def describe_sources(self, past: DayAheadSamples) -> None:
+        """Tell every member."""
+        for member in self.members.values():
+            member.describe_sources(past)
+
     def predict(self, samples: DayAheadSamples) -> Prediction:
         """Average of the members' distributions."""
         parts = [member.predict(samples) for member in self.members.values()]

@@ -15,10 +15,12 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from forecasting.embedding import SourceEncoder
 from forecasting.encoding import Batch, Layout, SampleEncoder, SourceContext
-from forecasting.errors import ArtefactError, DataError, SettingError
+from forecasting.errors import ArtefactError, DataError, SettingError, UnknownNameError
 from forecasting.models.base import QUANTILE_LEVELS, FitReport, Forecaster, Prediction, setting_names
 from forecasting.models.known_target import require_known_target
+from forecasting.names import unknown
 from forecasting.nn.heads import make_head, moments_from_quantiles
 from forecasting.samples import DayAheadSamples
 from forecasting.training_settings import TrainingSettings
@@ -38,6 +40,7 @@ class NeuralSettings(TypedDict, total=False):
     level_days: int | None
     condition: bool
     source_context: str
+    embedding: Mapping[str, Any] | None
     training: TrainingSettings | Mapping[str, Any] | None
 
 
@@ -54,7 +57,9 @@ class NeuralForecaster(Forecaster):
     transform: ``asinh`` or ``linear``; ``None`` takes asinh for prices and linear otherwise.
     level_days: days whose mean level is removed; 0 removes nothing, ``None`` takes 7, for wind 0.
     condition: ``False`` hides every series but the target (the unconditional control).
-    source_context: ``none``, ``identity`` (one-hot of the training zones) or ``given`` (see :meth:`set_context`).
+    source_context: ``none``, ``identity`` (one-hot of the training zones) or ``given`` (a vector for each zone or site).
+    embedding: settings of the :class:`~forecasting.embedding.SourceEncoder` that is trained first and gives those vectors
+        (Shi et al. 2023, section 3.2.3); without it they come from :meth:`set_context`.
     training: see :class:`TrainingSettings`.
     """
 
@@ -70,6 +75,7 @@ class NeuralForecaster(Forecaster):
         level_days: int | None = None,
         condition: bool = True,
         source_context: str = "none",
+        embedding: Mapping[str, Any] | None = None,
         training: TrainingSettings | Mapping[str, Any] | None = None,
     ) -> None:
         if history_days < 1:
@@ -81,6 +87,10 @@ class NeuralForecaster(Forecaster):
         self.level_days = level_days
         self.condition = condition
         self.source_context = SourceContext(source_context)
+        if embedding is not None and self.source_context is not SourceContext.GIVEN:
+            raise SettingError(f"an embedding needs source_context=given, got {source_context}")
+        #: Describes zones or sites, if there is an embedding.
+        self.sources = None if embedding is None else _source_encoder(embedding)
         self.training = TrainingSettings.of(training, self.training_defaults)
         self._vectors: dict[str, NDArray[np.float32]] = {}
         self._encoder: SampleEncoder | None = None
@@ -96,6 +106,10 @@ class NeuralForecaster(Forecaster):
     def prepare_network(self, network: nn.Module, train: DayAheadSamples) -> None:
         """What a network takes from the training data before its first step; nothing by default."""
 
+    def training_rows(self, samples: DayAheadSamples) -> DayAheadSamples:
+        """What the network is trained on; by default the delivery days as they are."""
+        return samples
+
     def loss(self, raw: Tensor, batch: Batch) -> Tensor:
         """Scalar training loss."""
         return self.head.loss(raw, batch.y).mean()
@@ -106,6 +120,21 @@ class NeuralForecaster(Forecaster):
         if self._encoder is not None:
             self._encoder.vectors.update({zone: torch.from_numpy(v) for zone, v in self._vectors.items()})
         return self
+
+    def describe_sources(self, past: DayAheadSamples) -> None:
+        """Describe every zone or site of ``past`` by its newest days; one that is too short keeps the vector of its training.
+
+        Raises ``DataError`` for a place that is too short and was not in training.
+        """
+        if self.sources is None:
+            return
+        known = self._trained()[0].vectors
+        for zone in sorted(set(past.zone.tolist())):
+            try:
+                self.set_context(self.sources.describe(past.select(past.zone == zone)))
+            except DataError as error:
+                if zone not in known:
+                    raise DataError(f"{zone} was not in training and cannot be described: {error}") from error
 
     def fit(
         self,
@@ -126,6 +155,10 @@ class NeuralForecaster(Forecaster):
         require_known_target(train)
         if valid is not None:
             require_known_target(valid, "validation")
+        if self.sources is not None:
+            self.sources.fit(train, seed=seed)
+            self._vectors = self.sources.describe(train)
+        train = self.training_rows(train)
         self._encoder = self._new_encoder(train.target)
         layout = self._encoder.fit(train)
         encoded = self._encoder.encode(train, with_target=True)
@@ -237,23 +270,27 @@ class NeuralForecaster(Forecaster):
         return f"{self.name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
 
     def settings(self) -> dict[str, Any]:
-        """Every constructor argument; a network's own ones are attributes of the same name."""
-        shared = {
+        """Constructor arguments as plain JSON values; a network's own ones are attributes of the same name."""
+        shared: dict[str, Any] = {
             "head": self.head_kind,
             "transform": None if self.transform is None else self.transform.value,
             "source_context": self.source_context.value,
+            "embedding": self.sources and self.sources.settings(),
             "training": self.training.to_dict(),
         }
-        return {name: shared[name] if name in shared else getattr(self, name) for name in setting_names(type(self))}
+        names = [name for name in setting_names(type(self)) if name != "embedding" or self.sources is not None]
+        return {name: shared[name] if name in shared else getattr(self, name) for name in names}
 
     def state(self) -> dict[str, Tensor]:
         encoder, network = self._trained()
         state = {f"network.{name}": tensor.detach().clone() for name, tensor in network.state_dict().items()}
         state |= {f"encoder.{name}": tensor for name, tensor in encoder.state().items()}
+        if self.sources is not None:
+            state |= {f"sources.{name}": tensor for name, tensor in self.sources.state().items()}
         return state | {"range": self._range, "floor": torch.tensor(self._floor)}
 
     def load_state(self, state: Mapping[str, Tensor]) -> Self:
-        parts: dict[str, dict[str, Tensor]] = {"network": {}, "encoder": {}}
+        parts: dict[str, dict[str, Tensor]] = {"network": {}, "encoder": {}, "sources": {}}
         for name, tensor in state.items():
             part, _, rest = name.partition(".")
             if part in parts:
@@ -264,11 +301,21 @@ class NeuralForecaster(Forecaster):
             self._encoder.load_state(parts["encoder"])
             self._network = self.build_network(layout).eval()
             self._network.load_state_dict(parts["network"])
+            if self.sources is not None:
+                self.sources.load_state(parts["sources"])
             self._range, self._floor = state["range"], float(state["floor"])
         except (KeyError, RuntimeError) as error:
             raise ArtefactError(f"saved weights do not fit this {self.name} ({error}); train it again") from error
         self._optimizer = None
         return self
+
+
+def _source_encoder(settings: Mapping[str, Any]) -> SourceEncoder:
+    known = setting_names(SourceEncoder)
+    for key in settings:
+        if key not in known:
+            raise UnknownNameError(unknown("setting of the embedding", str(key), known))
+    return SourceEncoder(**settings)
 
 
 def _recent_rows(samples: DayAheadSamples, steps: int, batch_size: int) -> list[NDArray[np.intp]]:

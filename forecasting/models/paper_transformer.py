@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Unpack
 
 import numpy as np
@@ -12,7 +11,6 @@ from torch import nn
 
 from forecasting.encoding import Layout
 from forecasting.errors import SettingError, UnknownNameError
-from forecasting.models.base import FitReport
 from forecasting.models.sequence import SequenceForecaster, SequenceSettings
 from forecasting.names import unknown
 from forecasting.nn.attention import ACTIVATIONS
@@ -40,7 +38,7 @@ class PaperTransformer(SequenceForecaster):
     input_days: days of history that the encoder reads (3 days are the paper's 72 hours).
     activation: ``relu``, ``tanh`` or ``gelu``.
     window_step_hours: hours between the starts of two training windows; predictions are always of whole days.
-    source_context: ``given`` adds the source embedding of section 3.2.3 (see :mod:`forecasting.embedding`).
+    source_context: ``given`` adds the source embedding of section 3.2.3 (see :class:`SequenceForecaster` for the others).
     """
 
     name: ClassVar[str] = "paper_transformer"
@@ -91,18 +89,9 @@ class PaperTransformer(SequenceForecaster):
         self.stft_window = stft_window
         self.window_step_hours = window_step_hours
 
-    def fit(
-        self,
-        train: DayAheadSamples,
-        valid: DayAheadSamples | None = None,
-        *,
-        seed: int = 0,
-        progress: bool = False,
-        checkpoint_dir: Path | None = None,
-    ) -> FitReport:
-        """Train on windows ``window_step_hours`` apart; see :class:`NeuralForecaster`."""
-        windows = sliding_windows(train, self.window_step_hours)
-        return super().fit(windows, valid, seed=seed, progress=progress, checkpoint_dir=checkpoint_dir)
+    def training_rows(self, samples: DayAheadSamples) -> DayAheadSamples:
+        """Windows ``window_step_hours`` apart."""
+        return sliding_windows(samples, self.window_step_hours)
 
     def build_network(self, layout: Layout) -> nn.Module:
         return PaperTransformerNetwork(

@@ -51,7 +51,7 @@ class PowerCurve(NeuralForecaster):
     ----------
     width: units of the two hidden layers. summary: length of the summary of the day. dropout, summary_dropout: inside each.
     history_days: days of history, averaged over half-lives of up to twenty days.
-    condition, source_context, head, training: as for ``conditional_transformer``.
+    condition, source_context, embedding, head, training: see :class:`NeuralForecaster`.
     """
 
     name: ClassVar[str] = "power_curve"
@@ -73,6 +73,7 @@ class PowerCurve(NeuralForecaster):
         history_days: int = 14,
         condition: bool = True,
         source_context: str = "none",
+        embedding: Mapping[str, Any] | None = None,
         head: str = "quantile",
         training: TrainingSettings | Mapping[str, Any] | None = None,
     ) -> None:
@@ -83,6 +84,7 @@ class PowerCurve(NeuralForecaster):
             level_days=0,
             condition=condition,
             source_context=source_context,
+            embedding=embedding,
             training=training,
         )
         self.width = width

@@ -33,6 +33,7 @@ class SequenceForecaster(NeuralForecaster):
         level_days: int | None = 0,
         condition: bool = True,
         source_context: str = "none",
+        embedding: Mapping[str, Any] | None = None,
         head: str = "gaussian",
         training: TrainingSettings | Mapping[str, Any] | None = None,
     ) -> None:
@@ -43,6 +44,7 @@ class SequenceForecaster(NeuralForecaster):
             level_days=level_days,
             condition=condition,
             source_context=source_context,
+            embedding=embedding,
             training=training,
         )
         self.input_days = input_days
