@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from forecasting.errors import ForecastingError, StorageError
-from forecasting.forecast import Forecast
+from forecasting.errors import ForecastingError, NoDataError, StorageError
+from forecasting.forecast import Forecast, InputOrigin
 from forecasting.samples import DayAheadSamples
 from forecasting.store import Store
 from forecasting.windows import DecisionTime
@@ -75,7 +75,7 @@ class ForecastDesk:
         Raises ``DataError`` if the past is too short for any model, ``ForecastFailedError`` with every reason if no
         attempt succeeds, and at once what says that the configuration is wrong or the disk full.
         """
-        samples = predict.past_samples(self.store, target, self.night, self.decision, self.training)
+        samples = self._past_samples(target)
         contest = self._contest(target)
         if contest is not None:
             contest.settle(samples)
@@ -103,6 +103,18 @@ class ForecastDesk:
             return TargetForecasts(trained, forecasts, self._words(target, failures, attempt), verdict)
         told = "; ".join(f"{name} failed: {first_line(error)}" for name, error in failures)
         raise ForecastFailedError(f"no forecast of {target.name}: {told}") from failures[0][1]
+
+    def _past_samples(self, target: Target) -> DayAheadSamples:
+        try:
+            return predict.past_samples(self.store, target, self.night, self.decision, self.training)
+        except NoDataError as error:
+            why = "; ".join(
+                str(record["note"]) for name, record in self.records.items() if _missing(record, name, target)
+            )
+            if not why:
+                raise
+            hint = "; without wind sites in the zone set local.sites=0" if target.name == "wind" else ""
+            raise NoDataError(f"{target.name} cannot be forecast: {why}{hint}") from error
 
     def _words(self, target: Target, failures: Sequence[tuple[str, Exception]], used: Attempt) -> str:
         if not failures:
@@ -146,3 +158,8 @@ class ForecastDesk:
 
     def _of_file(self, path: Path, name: str, samples: DayAheadSamples) -> Attempt:
         return Attempt(name, self.training, lambda: predict.loaded(path, samples, self.night, self.training))
+
+
+def _missing(record: Mapping[str, Any], name: str, target: Target) -> bool:
+    series = {"wind": "wind_power"}.get(target.name, target.name)
+    return record["origin"] == str(InputOrigin.MISSING) and name.split()[0] == series

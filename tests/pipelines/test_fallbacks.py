@@ -15,7 +15,7 @@ import pytest
 import dispatch
 from dispatch.schedule import Schedule
 from forecasting.artefact import TrainedForecaster
-from forecasting.errors import DataError, SourceUnavailableError
+from forecasting.errors import DataError, NoDataError, SourceUnavailableError
 from forecasting.models.base import Prediction
 from forecasting.models.lear import Lear
 from forecasting.models.naive import Naive
@@ -195,3 +195,17 @@ def test_strict_turns_a_degraded_night_into_exit_code_3(tmp_path: Path, monkeypa
     night = run_night(tmp_path, "fallback.models=[lear]", "strict=true")
     assert night.code == 3
     assert json.dumps(night.summary)
+
+
+def test_a_zone_whose_wind_cannot_be_known_is_refused_with_the_reason_and_plans_without_sites(tmp_path: Path) -> None:
+    def no_wind(series: str, place: str, frame: pd.DataFrame) -> pd.DataFrame:
+        if series == "wind_power":
+            raise NoDataError(f"no wind_power of {place}: the zone publishes no wind forecast to simulate it from")
+        return frame
+
+    night = run_night(tmp_path, source=FaultySource(no_wind), name="with a site")
+    assert (night.code, night.published) == (1, False)
+    assert "wind cannot be forecast: no wind_power of" in night.said
+    assert "without wind sites in the zone set local.sites=0" in night.said
+    without = run_night(tmp_path, "local.sites=0", source=FaultySource(no_wind), name="without")
+    assert (without.code, without.summary["status"]) == (0, "ok")
