@@ -17,10 +17,8 @@ from pipelines.errors import ConfigError
 #: Columns drawn when the user names none, in this order.
 DRAWN = ("efficiency", "profit_mean", "objective", "dispatch.objective")
 
-FORESIGHT_LEAD = (
-    "Every row was settled on the same days; gains are over the baseline, paired by day, with 95% intervals; the share is "
-    "the gain over what perfect foresight gains, its interval from a bootstrap over the days."
-)
+#: What every summary begins with; none of it was chosen for the sweep.
+PROVENANCE = ("command", "version", "config_hash")
 
 
 def flatten(record: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -88,16 +86,17 @@ def published_of(folder: Path) -> dict[str, Any] | None:
 
 def varied(rows: pd.DataFrame) -> list[str]:
     """Names of the overrides that differ between jobs, numbers first."""
-    names = [name for name in rows.columns[1 : rows.columns.get_loc("status")] if rows[name].astype(str).nunique() > 1]
+    given = [name for name in rows.columns[1 : rows.columns.get_loc("status")] if name not in PROVENANCE]
+    names = [name for name in given if rows[name].dropna().astype(str).nunique() > 1]
     return sorted(names, key=lambda name: not pd.api.types.is_numeric_dtype(rows[name]))
 
 
 def run(run: Run) -> Outcome:
     """Read the sweep, write ``collected.parquet``, ``collected.csv`` and ``report.html`` beside the jobs."""
-    from pipelines.report.page import Section, render
-    from pipelines.report.published import findings, published_sections
+    from pipelines.report.claims import findings
+    from pipelines.report.page import render
+    from pipelines.report.published import currency_of, foresight_section, published_sections
     from pipelines.report.sweep import sweep_page
-    from pipelines.report.tables import frame_table
     from pipelines.stages.foresight import foresight_table
 
     folder = Path(run.config["folder"])
@@ -121,11 +120,12 @@ def run(run: Run) -> Outcome:
     if published is not None and published.get("baseline"):
         comparison = foresight_table(rows, folder, named, str(published["baseline"]))
     with run.phases.phase("report", "drawing the page"):
-        page = sweep_page(rows, folder=str(folder), x=x, y=y)
+        currency = currency_of(rows)
+        page = sweep_page(rows, folder=str(folder), x=x, y=y, keys=varied(rows), currency=currency)
         if published is not None:
             added = published_sections(rows, published, folder)
             if comparison is not None:
-                added.append(Section("Foresight", FORESIGHT_LEAD, tables=[frame_table("By forecaster", comparison)]))
+                added.append(foresight_section(comparison, published, currency))
             shown = any(section.figures for section in added)  # then the general figures would only repeat them
             others = [section for section in page.sections if section.title != "Results" or not shown]
             page = replace(page, title=str(published["title"]), sections=[*added, *others])
@@ -140,7 +140,10 @@ def run(run: Run) -> Outcome:
     outcome = Outcome(record={"jobs": len(rows), "failed": len(failed), "x": x, "y": y})
     if published is not None:
         done = rows[rows["status"] != "failed"]
-        outcome.record |= {"published": published["name"], "findings": findings(done, published) if len(done) else []}
+        outcome.record |= {
+            "published": published["name"],
+            "findings": findings(done, published, currency) if len(done) else [],
+        }
     if comparison is not None:
         outcome.record["foresight"] = comparison.to_dict("records")
     outcome.headline = f"{len(rows)} jobs, {len(failed)} failed: {folder / 'report.html'}"

@@ -246,6 +246,7 @@ def _plan_table(case: AdnoCase, plan: FirstStage) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "step": np.arange(plan.steps),
+            "hour": np.arange(plan.steps) * case.step_hours,
             "spot_price_per_mwh": case.spot_price_per_mwh,
             "purchase_mw": plan.purchase_mw,
             "flexible_mw": plan.flexible_mw,

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from pipelines.report.charts import Chart, bars, lines
+from pipelines.report.charts import Chart, TimeAxis, bars, estimates, lines, time_lines
+from pipelines.report.claims import findings
 from pipelines.report.page import Section
-from pipelines.report.tables import frame_table
-from pipelines.report.words import number, plain, quantity_name, quantity_unit, sentence
-
-#: Relative change that still counts as none.
-SAME = 1e-6
-FLAT = 0.02
+from pipelines.report.tables import interval_table
+from pipelines.report.words import level, number, plain, quantity_name, quantity_unit, sentence
 
 #: A line is drawn through so many points or more.
 FEWEST_POINTS = 3
+
+#: Columns of a job's plan, what they are called, and what their sum over the day is.
+PLANNED: dict[str, tuple[str, str]] = {
+    "spot_price_per_mwh": ("spot price", ""),
+    "purchase_mw": ("planned purchase", "MWh"),
+    "gas_units_on": ("gas units that run", "unit-hours"),
+    "flexible_mw": ("planned flexible demand", "MWh"),
+    "charge_mw": ("planned charging of the stores", "MWh"),
+    "discharge_mw": ("planned discharging of the stores", "MWh"),
+}
+
+#: The share of foresight and the ends of its interval, as the table of foresight names them.
+SHARE = ("share_of_foresight", "share_low", "share_high")
 
 
 def published_sections(rows: pd.DataFrame, published: Mapping[str, Any], folder: Path) -> list[Section]:
@@ -31,65 +42,79 @@ def published_sections(rows: pd.DataFrame, published: Mapping[str, Any], folder:
     done = rows[rows["status"] != "failed"]
     if done.empty:
         return []
-    text = [f"The paper: {published['paper_says']}"] if published.get("paper_says") else []
+    currency = currency_of(done)
+    lead = f"The paper: {published['paper_says']}" if published.get("paper_says") else ""
+    text = findings(done, published, currency)
     if published.get("in_general"):
         text.append(f"In general: {published['in_general']}")
-    text += findings(done, published)
-    charts = _charts(done, published)
+    charts = _charts(done, published, currency)
     if published.get("plans"):
-        charts += _plans(done, published, folder)
-    table = frame_table(published["title"], _table(done, published))
-    return [Section(str(published["title"]), "", charts, [table], text)]
+        charts = _plans(done, published, folder, currency) + charts
+    table = interval_table("Values, with 95% intervals where there are any", _table(done, published), currency)
+    return [Section("Results", lead, charts, [table], text)]
 
 
-def findings(done: pd.DataFrame, published: Mapping[str, Any]) -> list[str]:
-    """One sentence per check of the experiment: what was claimed, by whom, and what the jobs show."""
-    found = []
-    for check in published.get("checks", ()):
-        part = done if check.get("where") is None else done[done[published["by"]].astype(str) == str(check["where"])]
-        series = part.groupby(str(published["x"]))[check["column"]].mean().dropna()
-        where = "" if check.get("where") is None else f" ({plain(published['by'])} {check['where']})"
-        by = "Follows from the model" if check["kind"] == "general" else "The paper reports"
-        verdict, words = _verdict(series, check)
-        answer = "holds here" if verdict else "does not hold here"
-        found.append(f"{by}: {_words(check['column'])}{where} {words[0]}. It {answer}: {words[1]}.")
-    return found
+def foresight_section(table: pd.DataFrame, published: Mapping[str, Any], currency: str) -> Section:
+    """Who captures how much of the worth of perfect foresight.
+
+    table: as ``pipelines.stages.foresight.foresight_table`` returns it, a row per job and one for perfect foresight.
+    """
+    keys, baseline = _keys(published), _named(published["baseline"], published)
+    if "gain" not in table.columns:
+        return Section("Foresight", f"No job of {baseline} finished, so there is nothing to measure gains against.")
+    columns = [*table.columns, *(name for name in SHARE if name not in table.columns)]
+    table = table.reindex(columns=columns).sort_values([*keys[1:], "gain"])
+    shown = table[keys].astype(str).map(_named, published=published)
+    for name in ("efficiency", "profit_mean", "gain", "gain_low", "gain_high"):
+        shown[name] = table[name]
+    shown["p_value"] = ["n/a" if np.isnan(p) else "< 0.001" if p < 1e-3 else f"{p:.3f}" for p in table["p_value"]]
+    shown["share_of_foresight"] = [
+        "n/a" if np.isnan(share) else f"{share:.0f}%" + ("" if np.isnan(low) else f" ({low:.0f} to {high:.0f})")
+        for share, low, high in ((table[list(SHARE)] * 100).round() + 0.0).itertuples(index=False, name=None)
+    ]
+    lead = (
+        f"Every row was settled on the same {table['days'].iloc[0]} days. Gains are over {baseline}, paired by day, with 95% "
+        "intervals; the share is the gain over that of perfect foresight, its interval from a bootstrap over the days."
+    )
+    others = table[table[keys[0]] != published["baseline"]]
+    charts = [
+        estimates(_triples(part, "gain", published), f"Mean gain over {baseline}{of}", _with_unit("gain", currency))
+        for of, part in _groups(others, published)
+    ]
+    return Section("Foresight", lead, charts, [interval_table("Gain over the baseline", shown, currency)])
 
 
-def _verdict(series: pd.Series, check: Mapping[str, Any]) -> tuple[bool, tuple[str, str]]:
-    values, size = series.to_numpy(dtype=float), max(float(series.abs().max()), 1e-12)
-    change = np.diff(values) / size
-    first, last = (f"{number(float(values[k]))} at {number(float(series.index[k]))}" for k in (0, -1))
-    ends = f"{first}, {last}"
-    match check["claim"]:
-        case "never_rises":
-            return bool((change <= SAME).all()), (f"never rises with {plain(str(series.index.name))}", ends)
-        case "never_falls":
-            return bool((change >= -SAME).all()), (f"never falls with {plain(str(series.index.name))}", ends)
-        case "turns":
-            peak = int(values.argmax())
-            turned = peak > 0 and values[-1] < values[peak] - SAME * size
-            return turned, (
-                "rises to a turning point and then falls",
-                f"its peak is at {number(float(series.index[peak]))}",
-            )
-        case "flat_beyond":
-            tail = series[series.index >= check["beyond"] - 1e-9].to_numpy(dtype=float)
-            spread = float(np.ptp(tail) / np.abs(tail).max())
-            return spread <= FLAT, (
-                f"hardly changes beyond {number(float(check['beyond']))}",
-                f"it changes by {100 * spread:.1f}% there",
-            )
-        case "zero_up_to":
-            zeros = next((at for at, value in enumerate(values) if abs(value) > SAME), len(values))
-            reached = f"zero up to {number(float(series.index[zeros - 1]))}" if zeros else "at no point zero"
-            return zeros == len(values), ("is zero", f"it is {reached}")
-        case other:
-            raise ValueError(f"published.checks: no claim is named {other}")
+def currency_of(done: pd.DataFrame) -> str:
+    """The currency that all jobs reckon in, or nothing where they differ."""
+    named = done["currency"].dropna().unique() if "currency" in done.columns else []
+    return str(named[0]) if len(named) == 1 else ""
+
+
+def _keys(published: Mapping[str, Any]) -> list[str]:
+    return [str(published["x"]), *([str(published["by"])] if published.get("by") else [])]
+
+
+def _named(value: Any, published: Mapping[str, Any]) -> str:
+    """A choice as the experiment calls it for its reader."""
+    return str((published.get("names") or {}).get(value, level(value)))
+
+
+def _groups(rows: pd.DataFrame, published: Mapping[str, Any]) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each value of ``by`` with what to add to a title, or all of them."""
+    if not published.get("by"):
+        return [("", rows)]
+    return [(f", {_named(value, published)}", part) for value, part in rows.groupby(str(published["by"]), sort=False)]
+
+
+def _triples(rows: pd.DataFrame, name: str, published: Mapping[str, Any]) -> dict[str, tuple[float, float, float]]:
+    """Estimate and interval of each choice."""
+    labels = [_named(value, published) for value in rows[str(published["x"])]]
+    triples = rows[[name, f"{name}_low", f"{name}_high"]].itertuples(index=False, name=None)
+    return dict(zip(labels, triples, strict=True))
 
 
 def _table(done: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
-    keys = [str(published["x"]), *([str(published["by"])] if published.get("by") else [])]
+    keys = _keys(published)
     shown = [
         name
         for column in published["columns"]
@@ -97,50 +122,69 @@ def _table(done: pd.DataFrame, published: Mapping[str, Any]) -> pd.DataFrame:
         if name in done.columns
     ]
     table = done[[*keys, *dict.fromkeys(shown)]].copy()
+    for key in keys:
+        table[key] = [_named(value, published) for value in done[key]]
     for column, values in (published.get("paper") or {}).items():
         names = done[keys].astype(str).agg(", ".join, axis=1)
         table.insert(len(keys), f"{column}_paper", names.map(values).astype(float))
     return table.reset_index(drop=True)
 
 
-def _charts(done: pd.DataFrame, published: Mapping[str, Any]) -> list[Chart]:
+def _charts(done: pd.DataFrame, published: Mapping[str, Any], currency: str) -> list[Chart]:
     x = str(published["x"])
+    columns = published.get("drawn") or published["columns"]
+    present = [name for name in columns if name in done.columns and done[name].notna().any()]
     if not pd.api.types.is_numeric_dtype(done[x]):
-        return _bars(done, [x, *([str(published["by"])] if published.get("by") else [])], published["columns"])
+        drawn = [name for name in present if not name.endswith(("_low", "_high"))]
+        return [chart for name in drawn for chart in _choices(done, published, name, currency)]
     if done[x].nunique() < FEWEST_POINTS:
         return []  # the table says as much as a line between two points
     together: Sequence[str] = published.get("together") or ()
-    present = [name for name in published["columns"] if name in done.columns and done[name].notna().any()]
-    alone = [name for name in present if name not in together]
     charts = []
-    for names in ([list(together)] if together else []) + [[name] for name in alone]:
-        series, at = _series(done, x, published.get("by"), names)
-        title = f"{' and '.join(_words(name) for name in names)} by {plain(x)}"
-        first = next(iter(series.values()))
-        caption = f"From {number(float(np.nanmin(first)))} to {number(float(np.nanmax(first)))}."
-        charts.append(lines(at, series, sentence(title), plain(x), _words(names[0]), caption))
+    for names in ([list(together)] if together else []) + [[name] for name in present if name not in together]:
+        series, at = _series(done, x, published, names)
+        title = f"{' and '.join(quantity_name(name) for name in names)} by {plain(x)}"
+        axis = f"{plain(x)}, 1 as in the case" if x.startswith("what_if.") else plain(x)
+        charts.append(lines(at, series, sentence(title), axis, _with_unit(names[0], currency), _ends(series, at)))
     return charts
 
 
-def _bars(done: pd.DataFrame, keys: Sequence[str], columns: Sequence[str]) -> list[Chart]:
-    """A bar per named choice and column."""
+def _ends(series: Mapping[str, np.ndarray[Any, Any]], at: np.ndarray[Any, Any]) -> str:
+    """First and last value of every line."""
+    told = []
+    for name, values in series.items():
+        known = np.flatnonzero(np.isfinite(values))
+        ends = " and ".join(f"{number(float(values[k]))} at {level(at[k])}" for k in known[[0, -1]])
+        told.append(f"{name}: {ends}" if len(series) > 1 else ends)
+    return sentence("; ".join(told)) + "."
+
+
+def _choices(done: pd.DataFrame, published: Mapping[str, Any], name: str, currency: str) -> list[Chart]:
+    """A point with its interval, or a bar where there is none, for each named choice."""
+    title, label = f"{sentence(quantity_name(name))} by {plain(str(published['x']))}", _with_unit(name, currency)
     charts = []
-    labels = done[list(keys)].astype(str).agg(", ".join, axis=1)
-    for name in columns:
-        if name in done.columns and done[name].notna().any() and not name.endswith(("_low", "_high")):
-            values = {str(key): float(value) for key, value in zip(labels, done[name], strict=True)}
-            charts.append(bars(values, f"{sentence(plain(name))} by {plain(keys[0])}", plain(name)))
+    for of, part in _groups(done, published):
+        if {f"{name}_low", f"{name}_high"} <= set(part.columns):
+            charts.append(estimates(_triples(part, name, published), title + of, label))
+            continue
+        values = {_named(x, published): float(y) for x, y in zip(part[published["x"]], part[name], strict=True)}
+        low, high = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
+        told = f"Least with {low}, most with {high}."
+        charts.append(bars(values, title + of, label, told))
     return charts
 
 
 def _series(
-    done: pd.DataFrame, x: str, by: str | None, names: Sequence[str]
+    done: pd.DataFrame, x: str, published: Mapping[str, Any], names: Sequence[str]
 ) -> tuple[dict[str, np.ndarray[Any, Any]], np.ndarray[Any, Any]]:
-    groups = [("", done)] if by is None else [(str(key), part) for key, part in done.groupby(by, sort=False)]
+    by = published.get("by")
+    groups = (
+        [("", done)] if by is None else [(_named(key, published), part) for key, part in done.groupby(by, sort=False)]
+    )
     tables = {
-        " ".join(part for part in (_words(name) if len(names) > 1 or not label else "", label) if part): group.groupby(
-            x
-        )[name].mean()
+        " ".join(
+            part for part in (quantity_name(name) if len(names) > 1 or not label else "", label) if part
+        ): group.groupby(x)[name].mean()
         for label, group in groups
         for name in names
     }
@@ -148,25 +192,31 @@ def _series(
     return {str(name): frame[name].to_numpy(dtype=float) for name in frame}, frame.index.to_numpy(dtype=float)
 
 
-def _words(name: str) -> str:
-    """A column in words with its unit, money aside."""
-    unit = quantity_unit(name)
+def _with_unit(name: str, currency: str) -> str:
+    """A column in words with its unit."""
+    unit = quantity_unit(name, currency)
     return quantity_name(name) + (f", {unit}" if unit else "")
 
 
-def _plans(done: pd.DataFrame, published: Mapping[str, Any], folder: Path) -> list[Chart]:
-    """The plan of each job by step, a chart per quantity."""
+def _plans(done: pd.DataFrame, published: Mapping[str, Any], folder: Path, currency: str) -> list[Chart]:
+    """The plan of each job by hour, a chart per quantity."""
     plans = {}
     for _, row in done.iterrows():
         path = folder / str(row["job"]) / "plan.parquet"
         if path.exists():
-            plans[f"{plain(published['x'])} {number(float(row[published['x']]))}"] = pd.read_parquet(path)
-    charts = []
-    for name in ("purchase_mw", "flexible_mw", "gas_units_on", "charge_mw", "discharge_mw"):
-        series = {label: plan[name].to_numpy(dtype=float) for label, plan in plans.items()}
-        if series and any(np.any(values) for values in series.values()):
-            step = next(iter(plans.values()))["step"].to_numpy(dtype=float)
-            charts.append(
-                lines(step, series, f"Planned {_words(name)}", "step", _words(name), "The day-ahead plan by step.")
-            )
+            plans[f"{plain(published['x'])} {level(row[published['x']])}"] = pd.read_parquet(path)
+    if not plans:
+        return []
+    hours = next(iter(plans.values()))["hour"]
+    step_hours = float(hours.diff().iloc[-1]) if len(hours) > 1 else 1.0
+    axis, charts = TimeAxis.of(hours.index, step_hours), []
+    for name, (words, of_the_day) in PLANNED.items():
+        table = pd.DataFrame({label: plan[name].to_numpy(dtype=float) for label, plan in plans.items()})
+        if not table.to_numpy().any():
+            continue
+        sums = [f"{label} {number(float(table[label].sum()) * step_hours)} {of_the_day}" for label in table]
+        means = [f"{label} {number(float(table[label].mean()))}" for label in table]
+        told = f"Over the day: {', '.join(sums)}." if of_the_day else f"On average: {', '.join(means)}."
+        unit_text = quantity_unit(name, currency)
+        charts.append(replace(time_lines(axis, table, sentence(words), words, unit_text), caption=told))
     return charts

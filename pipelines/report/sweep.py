@@ -9,27 +9,33 @@ import pandas as pd
 from pipelines.report.charts import Chart, bars, lines
 from pipelines.report.page import Headline, Page, Section, Table
 from pipelines.report.tables import frame_table
-from pipelines.report.words import number, plain, sentence
+from pipelines.report.words import level, number, plain, sentence
 
 
-def sweep_page(rows: pd.DataFrame, *, folder: str, x: str, y: Sequence[str]) -> Page:
+def sweep_page(
+    rows: pd.DataFrame, *, folder: str, x: str, y: Sequence[str], keys: Sequence[str] = (), currency: str = ""
+) -> Page:
     """Results of all jobs of a multirun.
 
     rows: a row per job with ``job``, ``status``, ``reason``, the overrides and the leaves of the summaries.
-    folder: where the jobs are, for the title. x: column for the horizontal axis. y: columns to draw.
+    folder: where the jobs are, for the title. x: column for the horizontal axis. y: columns to draw. keys: what else
+    differs between the jobs.
     """
+    keys = list(dict.fromkeys([x, *keys]))
     done, failed = rows[rows["status"] != "failed"], rows[rows["status"] == "failed"]
     degraded = int((rows["status"] == "degraded").sum())
     sections = [Section("Results", f"By {plain(x)}, over the {len(done)} jobs that finished.", _charts(done, x, y))]
     if len(failed):
         table = Table(
             "Failed jobs",
-            ("Job", plain(x), "Reason"),
-            [[str(r["job"]), str(r[x]), str(r["reason"])] for _, r in failed.iterrows()],
+            ("Job", *(sentence(plain(key)) for key in keys), "Reason"),
+            [[str(r["job"]), *(str(r[key]) for key in keys), str(r["reason"])] for _, r in failed.iterrows()],
         )
         sections.append(Section("Failed jobs", f"{len(failed)} of {len(rows)} jobs failed.", tables=[table]))
-    shown = list(dict.fromkeys(["job", "status", x, *y]))
-    sections.append(Section("Jobs", "", tables=[frame_table("Every job of the sweep", rows[shown], rows=500)]))
+    shown = rows[list(dict.fromkeys(["job", "status", *keys, *y]))].copy()
+    for key in keys:
+        shown[key] = [level(value) for value in shown[key]]
+    sections.append(Section("Jobs", "", tables=[frame_table("Every job of the sweep", shown, currency, rows=500)]))
     reasons = [f"job {row['job']} failed: {row['reason']}" for _, row in failed.head(10).iterrows()]
     if len(failed) > 10:
         reasons.append(f"{len(failed) - 10} more jobs failed; all are listed below")

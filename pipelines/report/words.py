@@ -74,6 +74,22 @@ SWEEP_NAMES: dict[str, str] = {
 }
 
 
+#: What sweeps report in the currency of their case.
+MONEY = frozenset(
+    {
+        "profit_mean",
+        "profit_perfect_mean",
+        "regret_mean",
+        "penalty.wind",
+        "gain",
+        "stochastic.vss",
+        "stochastic.promised",
+        "stochastic.worst_days_mean",
+        "stochastic.deterministic_worst_days_mean",
+    }
+)
+
+
 def number(value: object, digits: int = 4) -> str:
     """A figure with thousands separators and about ``digits`` significant digits; ``n/a`` where there is none."""
     if value is None or value is pd.NaT:
@@ -98,6 +114,11 @@ def number(value: object, digits: int = 4) -> str:
         decimals = max(0, min(max(3, digits - 1), digits - 1 - math.floor(math.log10(size))))
         text = f"{value:,.{decimals}f}"
     return text.replace("-", "\N{MINUS SIGN}", 1) if value < 0 else text
+
+
+def level(value: object) -> str:
+    """A setting as one would type it: 0.1 and 1, not 0.100 and 1.000; text stays as it is."""
+    return f"{value:g}" if isinstance(value, (int, float)) and not isinstance(value, bool) else str(value)
 
 
 def amount(value: float, currency: str) -> tuple[str, str]:
@@ -125,7 +146,9 @@ def instant(value: object, time_zone: str) -> str:
 
 
 def quantity_unit(quantity: str, currency: str = "") -> str:
-    """Unit of a quantity by the ending of its name: ``power_mw`` is in MW."""
+    """Unit of a quantity by the ending of its name (``power_mw`` is in MW), or the currency of an amount of money."""
+    if quantity in MONEY:
+        return currency
     for ending, name in UNIT_ENDINGS.items():
         if quantity.endswith(ending):
             return name.format(currency=currency or "money")

@@ -11,7 +11,7 @@ import yaml
 
 from pipelines.app import CONF
 from pipelines.errors import ConfigError
-from pipelines.report.published import findings
+from pipelines.report.claims import findings
 from pipelines.stages.foresight import foresight_table
 from tests.pipelines.running import run_here, run_shell
 
@@ -49,9 +49,11 @@ def test_the_page_says_what_the_paper_reports_and_what_is_found(sweep: Path, tmp
     page = (sweep / "report.html").read_text(encoding="utf-8")
     assert "Spot price level (Shi et al. 2023, Fig. 10)" in page
     assert "above 40% of the benchmark price it has almost no effect" in page
-    general, paper = collected.outcome.record["findings"]
+    general, moved, flat = collected.outcome.record["findings"]
     assert general.startswith("Follows from the model") and "It holds here" in general
-    assert paper.startswith("The paper reports") and "It does not hold here" in paper
+    assert "USD at 0.5" in general
+    assert moved.startswith("The paper reports") and "It holds here: it changes by 4" in moved  # from half the price on
+    assert flat.startswith("The paper reports") and "It does not hold here" in flat
 
 
 def test_a_folder_without_jobs_is_refused(tmp_path: Path) -> None:
@@ -72,6 +74,8 @@ def test_findings_read_the_figures_off_the_jobs() -> None:
     assert "does not hold" in found("up", "turns")
     assert "It holds here: it changes by 0.5% there" in found("flat", "flat_beyond", beyond=2.0)
     assert "does not hold" in found("flat", "flat_beyond", beyond=1.0)
+    assert "changes by about 60% with x. It holds here: it changes by 66.7%" in found("up", "moves_by", share=0.6)
+    assert "does not hold here: it changes by 66.7%, 1.000 at 1, 3.000 at 4" in found("up", "moves_by", share=0.5)
     rows["late"] = [0.0, 0.0, 0.2, 0.3]
     assert "does not hold here: it is zero up to 2" in found("late", "zero_up_to")
     assert "it is at no point zero" in found("up", "zero_up_to")
@@ -100,6 +104,7 @@ def test_experiments_name_columns_and_claims_that_exist() -> None:
             "never_falls",
             "turns",
             "flat_beyond",
+            "moves_by",
             "zero_up_to",
         }
 

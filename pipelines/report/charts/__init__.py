@@ -3,7 +3,16 @@
 from pipelines.report.charts.axes import TimeAxis
 from pipelines.report.charts.dispatch import dispatch_stack, price_and_dispatch, response_totals, storage_energy
 from pipelines.report.charts.forecasts import forecast_fan
-from pipelines.report.charts.generic import bars, convergence, histogram, learning_curve, lines, scatter, time_lines
+from pipelines.report.charts.generic import (
+    bars,
+    convergence,
+    estimates,
+    histogram,
+    learning_curve,
+    lines,
+    scatter,
+    time_lines,
+)
 from pipelines.report.charts.heat import time_heatmap
 from pipelines.report.charts.layout import tree_layout
 from pipelines.report.charts.money import money_waterfall
@@ -17,6 +26,7 @@ __all__ = [
     "bars",
     "convergence",
     "dispatch_stack",
+    "estimates",
     "feeder_map",
     "forecast_fan",
     "histogram",

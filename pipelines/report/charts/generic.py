@@ -18,6 +18,13 @@ from pipelines.report.words import number, plain
 FloatArray = NDArray[np.float64]
 MOST_LINES = 8
 
+#: An axis is written on at its points where there are so many at most, none nearer than this share of the axis.
+MOST_TICKS = 12
+NEAREST_TICKS = 0.06
+
+#: Longer names are cut where they stand beside a row.
+MOST_LETTERS = 32
+
 
 def time_lines(axis: TimeAxis, values: pd.DataFrame, title: str, quantity: str, unit_text: str) -> Chart:
     """A step line per column; beyond eight columns the range, the mean and nothing else."""
@@ -57,12 +64,16 @@ def lines(
         ax = sheet.figure.add_subplot()
         for position, (name, values) in enumerate(series.items()):
             style = {"color": series_colour(position), "linestyle": series_style(position), "markersize": 3.5}
-            ax.plot(x, values, marker="os^Dv"[position % 5], label=plain(name), **style)
+            label = plain(name) if len(series) > 1 else None  # the axis names a line that is alone
+            ax.plot(x, values, marker="os^Dv"[position % 5], label=label, **style)
         if log_y:
             ax.set_yscale("log")
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.yaxis.set_minor_formatter(NullFormatter())
-        ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=bool(np.equal(np.mod(x, 1), 0).all())))
+        if len(x) <= MOST_TICKS and len(x) > 1 and np.diff(x).min() > NEAREST_TICKS * np.ptp(x):
+            ax.set_xticks(x, [f"{value:g}" for value in x])
+        else:
+            ax.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=bool(np.equal(np.mod(x, 1), 0).all())))
         ax.set_xlabel(x_label)
         unit(ax, y_label + (", logarithmic" if log_y else ""))
         frame(sheet.figure, left=56, top=legend_on_top(sheet.figure, ax, columns=min(4, max(1, len(series)))))
@@ -124,15 +135,51 @@ def bars(
                 va="center", fontsize=TICK_PX,
             )  # fmt: skip
         ax.axvline(0, color=C["muted"], linewidth=1)
-        ax.set_yticks(range(len(names)), [plain(n)[:28] for n in names])
+        ax.set_yticks(range(len(names)), [plain(n)[:MOST_LETTERS] for n in names])
         ax.invert_yaxis()
         low, high = ax.get_xlim()
         ax.set_xlim(low, high + 0.12 * (high - low))
         ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
         ax.set_xlabel(x_label)
-        frame(sheet.figure, left=18 + 6.6 * max(min(len(n), 28) for n in names), top=12, right=16)
+        frame(sheet.figure, left=_label_room(names), top=12, right=16)
         told = ", ".join(f"{plain(n)} {number(float(a))}" for n, a in zip(names, amounts, strict=True))
         return sheet.chart(title, caption or f"{told} ({x_label}).", f"{caption} {told} ({x_label}).".strip())
+
+
+def estimates(values: Mapping[str, tuple[float, float, float]], title: str, x_label: str, caption: str = "") -> Chart:
+    """A point with its interval for each name: the estimate and the interval's two ends."""
+    names, table = list(values), np.array(list(values.values()), dtype=float)
+    with canvas(66 + 26 * len(names)) as sheet:
+        ax = sheet.figure.add_subplot()
+        ax.grid(axis="x")
+        ax.grid(visible=False, axis="y")
+        rows = np.arange(len(names))
+        ax.hlines(rows, table[:, 1], table[:, 2], color=C["muted"], linewidth=2)
+        ax.plot(table[:, 0], rows, "o", color=C["accent"], markersize=6)
+        for row, (value, _, high) in zip(rows, table, strict=True):
+            ax.annotate(
+                number(float(value)), (float(np.nanmax([value, high])), row), xytext=(6, 0), textcoords="offset points",
+                va="center", fontsize=TICK_PX,
+            )  # fmt: skip
+        ax.set_yticks(rows, [plain(name)[:MOST_LETTERS] for name in names])
+        ax.set_ylim(len(names) - 0.5, -0.5)
+        low, high = ax.get_xlim()
+        ax.set_xlim(low, high + 0.14 * (high - low))
+        if low < 0 < high:
+            ax.axvline(0, color=C["muted"], linewidth=1)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=5))
+        ax.set_xlabel(f"{x_label} (line: 95% interval)")
+        frame(sheet.figure, left=_label_room(names), top=12, right=16)
+        told = ", ".join(
+            f"{plain(name)} {number(value)} ({number(low)} to {number(high)})"
+            for name, (value, low, high) in values.items()
+        )
+        return sheet.chart(title, caption, f"{caption} {told} ({x_label}).".strip())
+
+
+def _label_room(names: Sequence[str]) -> float:
+    """Margin in pixels that holds the longest name."""
+    return 18 + 6.6 * max(min(len(plain(name)), MOST_LETTERS) for name in names)
 
 
 def scatter(
