@@ -108,9 +108,12 @@ class HighsModel:
         self._set("solve_relaxation", relaxed)
         self._set("mip_rel_gap", gap)
         self._set("mip_abs_gap", gap)
-        self._set("time_limit", self._highs.getRunTime() + max(time_limit_s, 0.01))
+        continuous = relaxed or not self.compiled.integer.any()
+        # the clock of a linear program goes on from run to run, that of a branch and bound begins anew
+        spent = self._highs.getRunTime() if continuous else 0.0
+        self._set("time_limit", spent + max(time_limit_s, 0.01))
         interrupted = self._run_interruptible()
-        return self._answer(interrupted, relaxed or not self.compiled.integer.any())
+        return self._answer(interrupted, continuous)
 
     def _run_interruptible(self) -> bool:
         """Run in HiGHS's own thread, so that the main thread can hear Ctrl-C."""
