@@ -39,6 +39,17 @@ class EmbeddingQuality:
     embeddings: FloatArray = field(repr=False)
     source: tuple[str, ...] = field(repr=False)
 
+    def scores(self) -> dict[str, float]:
+        """The figures without the embeddings, as plain JSON values."""
+        names = ("equal_error_rate", "nearest_centroid_accuracy", "chance", "segments")
+        return {name: getattr(self, name) for name in names}
+
+    def __str__(self) -> str:
+        return (
+            f"source embedding on {self.segments} segments of unseen days: equal error rate {self.equal_error_rate:.3f}, "
+            f"nearest-centroid accuracy {self.nearest_centroid_accuracy:.3f} (chance {self.chance:.3f})"
+        )
+
     def plane(self) -> tuple[FloatArray, float]:
         """The embeddings on their first two principal components ``[n, 2]``, and the share of variance these hold."""
         centred = self.embeddings - self.embeddings.mean(axis=0)

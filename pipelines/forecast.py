@@ -21,7 +21,10 @@ def run(run: Run) -> Outcome:
     config = run.config
     artefact = forecasting.load(Path(config["artefact"]))
     config["model"] = {"name": artefact.meta.model, **artefact.meta.settings}
-    config["history"]["lookback_days"] = artefact.meta.history_days
+    history = config["history"]
+    history["lookback_days"] = artefact.meta.history_days
+    if artefact.meta.settings.get("embedding"):  # as many days as each place is to be described by
+        history["train_days"] = max(history["train_days"], artefact.meta.settings["embedding"]["average_days"])
     setting = open_setting(config)
     night = setting.night
     with run.phases.phase("fetch", f"fetching {night}"), store_lock(setting.store.root):
@@ -34,7 +37,9 @@ def run(run: Run) -> Outcome:
     decision = predict.decision_time(night, config["decision_time"])
     with run.phases.phase("forecast", f"forecast of {name} for {night.delivery_day}"):
         samples = predict.past_samples(setting.store, target, night, decision, training)
-        trained = predict.Trained(artefact, predict.split(samples, night, training.valid_days)[1], None)
+        past, recent = predict.split(samples, night, training.valid_days)
+        artefact.describe_sources(past)
+        trained = predict.Trained(artefact, recent, None)
         places = predict.forecast_places(setting.store, target, night, trained, training, fetched.records)
         made = {setting.area.label(target, one.zone): Made(one, trained, target) for one in places}
         forecasts = with_joint_paths(made, night, int(config["forecast"]["scenarios"]), run.seed)

@@ -130,14 +130,8 @@ def _record(
         "train_rows": {task.name: len(task.train) for task in tasks},
         "test_rows": {task.name: len(task.test) for task in tasks},
         "embedding": {
-            name: {
-                "equal_error_rate": e.quality.equal_error_rate,
-                "nearest_centroid_accuracy": e.quality.nearest_centroid_accuracy,
-                "chance": e.quality.chance,
-                "segments": e.quality.segments,
-                "train_seconds": e.train_seconds,
-            }
-            for name, e in embeddings.items()
+            name: {**embedding.quality.scores(), "train_seconds": embedding.train_seconds}
+            for name, embedding in embeddings.items()
         },
     }
 

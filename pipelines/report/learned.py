@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
@@ -9,7 +11,7 @@ from numpy.typing import NDArray
 from forecasting.embedding import EmbeddingQuality
 from pipelines.report.charts.learned import bars_with_errors, matrix_heatmap, point_map
 from pipelines.report.charts.svg import Chart
-from pipelines.report.page import Table
+from pipelines.report.page import Section, Table
 from pipelines.report.tables import frame_table
 from pipelines.report.words import number, plain
 
@@ -25,6 +27,15 @@ def embedding_charts(name: str, quality: EmbeddingQuality) -> list[Chart]:
         f"{number(quality.equal_error_rate, 3)} (chance 0.5). The plane holds {number(100 * share, 2)}% of the variance."
     )
     return [point_map(points, quality.source, f"Embeddings of the sources, {name}", told)]
+
+
+def embedding_section(qualities: Sequence[tuple[str, EmbeddingQuality]]) -> Section:
+    """Maps of the embeddings of each named target, with how well its sources are told apart."""
+    return Section(
+        "Source embedding",
+        "A good encoder tells the sources of unseen days apart: accuracy 1 and equal error rate 0 are perfect.",
+        figures=[chart for name, quality in qualities for chart in embedding_charts(name, quality)],
+    )
 
 
 def importance_chart(name: str, table: pd.DataFrame, unit_text: str) -> Chart:

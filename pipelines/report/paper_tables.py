@@ -13,7 +13,7 @@ from forecasting.benchmarks.shi_2023 import TABLE_5
 from forecasting.transforms import correlation_by_lag
 from pipelines.report.benchmark import benchmark_page
 from pipelines.report.charts import Chart, lines
-from pipelines.report.learned import embedding_charts, importance_chart, importance_table
+from pipelines.report.learned import embedding_section, importance_chart, importance_table
 from pipelines.report.page import Page, Section, Table
 from pipelines.report.words import number, plain
 
@@ -59,11 +59,7 @@ def paper_tables_page(
             "The coupling that the condition uses, and one test day with and without embedding and condition.",
             figures=[chart for task in tasks for chart in (_correlations(task), _typical_day(task, results))],
         ),
-        Section(
-            "Source embedding",
-            "A good encoder tells the sources of unseen days apart: accuracy 1 and equal error rate 0 are perfect.",
-            figures=[chart for task in tasks for chart in embedding_charts(task.name, embeddings[task.name].quality)],
-        ),
+        embedding_section([(task.name, embeddings[task.name].quality) for task in tasks]),
     ]
     if explained:
         sections.append(

@@ -7,7 +7,9 @@ from typing import Any
 
 import pandas as pd
 
+from forecasting.embedding import EmbeddingQuality
 from pipelines.report.charts import Chart, learning_curve
+from pipelines.report.learned import embedding_section
 from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section
 from pipelines.report.provenance import provenance_section
 from pipelines.report.tables import frame_table
@@ -19,13 +21,14 @@ def training_page(
     metrics: pd.DataFrame,
     *,
     scores: pd.DataFrame | None = None,
+    embedding: EmbeddingQuality | None = None,
     links: Sequence[tuple[str, str]] = (),
 ) -> Page:
     """Learning curve and scores of one trained forecaster.
 
     summary: ``summary.json``; ``model``, ``target`` and ``zone`` name the page where they are there.
     metrics: a row per record, with ``epoch`` or ``step`` and columns ending in ``_loss``, NaN where one was not taken.
-    scores: scores on the validation days, a row per model or target.
+    scores: scores on the validation days, a row per model or target. embedding: how well the source encoder does on them.
     """
     sections = []
     headlines = []
@@ -53,6 +56,8 @@ def training_page(
                 tables=[frame_table("Scores", scores)],
             )
         )
+    if embedding is not None:
+        sections.append(embedding_section([(str(summary.get("target", "")), embedding)]))
     sections.append(provenance_section(summary, "UTC"))
     name = plain(str(summary.get("model", "forecaster")))
     place = ", ".join(str(summary[key]) for key in ("target", "zone") if summary.get(key))

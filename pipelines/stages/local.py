@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
 import pandas as pd
@@ -36,13 +36,15 @@ class SiteSource(Protocol):
 class LocalArea:
     """Wind sites and load of one operator inside a zone.
 
-    source: where every series of the night is read, simulated sites included; capacity_mw: by site.
+    source: where every series of the night is read, simulated sites included; capacity_mw: by site; peers: further zones
+    whose prices train the price forecaster, with the time zone of their market.
     """
 
     source: Source
     zone: str
     sites: tuple[str, ...]
     capacity_mw: Mapping[str, float]
+    peers: Mapping[str, str] = field(default_factory=dict)
 
     def series(self) -> list[tuple[str, str]]:
         """Local series to fetch, as ``(series, place)``."""
@@ -55,7 +57,7 @@ class LocalArea:
         """
         targets = []
         if night.mode is Mode.MORNING:
-            targets.append(Target("price", (self.zone,), {}, "price" in simulated))
+            targets.append(Target("price", (self.zone,), {}, "price" in simulated, self.peers))
         if self.sites:
             targets.append(Target("wind", self.sites, self.capacity_mw, "wind_power" in simulated))
         targets.append(Target("load", (self.zone,), {}, "load" in simulated))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import time, timedelta
 from pathlib import Path
 from typing import Any
@@ -37,13 +38,15 @@ class Target:
     """What is forecast: ``price``, ``wind`` or ``load``, at one or several places that share one forecaster.
 
     ``capacity_mw`` holds the size of each place; its series are divided by it, so that sites of all sizes train together,
-    and forecasts are multiplied back.
+    and forecasts are multiplied back. ``peers`` are further zones that train the forecaster and are not forecast, with the
+    time zone of their market.
     """
 
     name: str
     places: tuple[str, ...]
     capacity_mw: Mapping[str, float]
     simulated: bool = False
+    peers: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -97,31 +100,43 @@ def plan_of(target: Target, place: str, night: Night) -> ChannelPlan:
 def past_samples(
     store: Store, target: Target, night: Night, decision: DecisionTime, training: Training
 ) -> DayAheadSamples:
-    """Every past day whose target is known at ``night.as_of``, all places stacked.
+    """Every past day whose target is known at ``night.as_of``, all places stacked, then the peers that are known as long.
 
-    Raises ``DataError`` if fewer than ``FEWEST_DAYS`` days are known, naming the target and the place.
+    Raises ``DataError`` if fewer than ``FEWEST_DAYS`` days of a place are known, naming the target and the place.
     """
-    first = night.delivery_day - timedelta(days=training.train_days + training.valid_days)
     parts = []
     for place in target.places:
-        samples = build_samples(
-            store,
-            plan_of(target, place, night),
-            first_day=np.datetime64(first),
-            last_day=np.datetime64(night.delivery_day - timedelta(days=1)),
-            time_zone=night.market_time_zone,
-            decision=decision,
-            history_days=training.lookback_days,
-            step_minutes=night.step_minutes,
-            as_of=night.as_of,
-        ).known()
+        samples = _known_days(store, target, place, night, decision, training)
         if len(samples) < FEWEST_DAYS:
             raise DataError(
                 f"{target.name} of {place}: only {len(samples)} of the {training.train_days + training.valid_days} days before "
                 f"{night.delivery_day} are known at as_of; {FEWEST_DAYS} are needed, fetch more history or take a later as_of"
             )
         parts.append(scaled(samples, 1 / target.scale(place)))
+    for peer, time_zone in target.peers.items():
+        there = replace(night, zone=peer, market_time_zone=time_zone)
+        with suppress(NoDataError):
+            samples = _known_days(store, target, peer, there, decision, training)
+            if len(samples) >= FEWEST_DAYS:
+                parts.append(samples)
     return DayAheadSamples.concat(parts)
+
+
+def _known_days(
+    store: Store, target: Target, place: str, night: Night, decision: DecisionTime, training: Training
+) -> DayAheadSamples:
+    first = night.delivery_day - timedelta(days=training.train_days + training.valid_days)
+    return build_samples(
+        store,
+        plan_of(target, place, night),
+        first_day=np.datetime64(first),
+        last_day=np.datetime64(night.delivery_day - timedelta(days=1)),
+        time_zone=night.market_time_zone,
+        decision=decision,
+        history_days=training.lookback_days,
+        step_minutes=night.step_minutes,
+        as_of=night.as_of,
+    ).known()
 
 
 def scaled(samples: DayAheadSamples, factor: float) -> DayAheadSamples:
@@ -140,8 +155,14 @@ def split(samples: DayAheadSamples, night: Night, valid_days: int) -> tuple[DayA
 
 
 def train(samples: DayAheadSamples, night: Night, training: Training) -> tuple[Forecaster, FitReport]:
-    """A fresh forecaster of the configured model, fitted on all but the last days, which stop it early."""
-    settings = {key: value for key, value in training.model.items() if key != "name"}
+    """A fresh forecaster of the configured model, fitted on all but the last days, which stop it early.
+
+    Samples of one place have no other to be told apart from: their forecaster goes without the embedding.
+    """
+    left_out = (
+        ["name"] if several_sources(samples) or not embedded(training) else ["name", "embedding", "source_context"]
+    )
+    settings = {key: value for key, value in training.model.items() if key not in left_out}
     model = forecasting.create(str(training.model["name"]), **settings)
     past, recent = split(samples, night, training.valid_days)
     if not len(past) or not len(recent):
@@ -152,6 +173,16 @@ def train(samples: DayAheadSamples, night: Night, training: Training) -> tuple[F
     return model, model.fit(past, recent, seed=training.seed, progress=training.progress)
 
 
+def embedded(training: Training) -> bool:
+    """Whether the configured model describes its zones or sites by a source embedding."""
+    return training.model.get("embedding") is not None
+
+
+def several_sources(samples: DayAheadSamples) -> bool:
+    """Whether an embedding has anything to tell apart."""
+    return len(np.unique(samples.zone)) > 1
+
+
 def artefact_path(root: Path, source: str, target: Target, night: Night, training: Training) -> Path:
     """Where the artefact of this night would lie: a folder per source and zone, a name per recipe and day."""
     recipe = {
@@ -160,6 +191,7 @@ def artefact_path(root: Path, source: str, target: Target, night: Night, trainin
         "places": target.places,
         "step": night.step_minutes,
         "seed": training.seed,
+        **({"peers": sorted(target.peers)} if target.peers else {}),
     }
     digest = hashlib.sha256(json.dumps(recipe, sort_keys=True, default=str).encode()).hexdigest()[:8]
     stamp = night.as_of.strftime("%Y-%m-%dT%H%MZ")
@@ -222,9 +254,14 @@ def loaded_or_trained(
 
 
 def loaded(path: Path, samples: DayAheadSamples, night: Night, training: Training) -> Trained:
-    """The forecaster saved at ``path``, with the recent days of ``samples``. Raises ``ArtefactError``."""
-    recent = split(samples, night, training.valid_days)[1]
-    return Trained(forecasting.load(path), recent, None, credible_range(samples))
+    """The forecaster saved at ``path``, with the recent days of ``samples``, its places described by those before them.
+
+    Raises ``ArtefactError``.
+    """
+    past, recent = split(samples, night, training.valid_days)
+    forecaster = forecasting.load(path)
+    forecaster.describe_sources(past)
+    return Trained(forecaster, recent, None, credible_range(samples))
 
 
 def save(path: Path, model: Forecaster, samples: DayAheadSamples, night: Night, training: Training) -> None:
