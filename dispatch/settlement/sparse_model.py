@@ -102,7 +102,7 @@ class SparseModel:
 
 
 def run(model: highspy.Highs, seconds: float | None = None) -> None:
-    """Solve, for at most ``seconds``; HiGHS counts its limit over all solves of a model, so what is used up is added."""
+    """Solve, a mixed-integer program for at most ``seconds``: its clock begins anew with every solve."""
     if seconds is not None:
-        model.setOptionValue("time_limit", model.getRunTime() + seconds)
+        model.setOptionValue("time_limit", seconds)
     model.run()
