@@ -11,7 +11,7 @@ import pandas as pd
 from forecasting.backtesting import BacktestJob, BacktestResult, backtest_many, discard_parts, run_job
 from pipelines.app import Outcome, Run, command
 from pipelines.benchmarks import OWN_RUNS, BenchmarkTask, benchmark_tasks
-from pipelines.benchmarks.members import Member, combine, jobs_of, members_of, parts_of_ensemble
+from pipelines.benchmarks.members import Combining, Member, combine, jobs_of, members_of, parts_of_ensemble
 from pipelines.benchmarks.scores import peer_rows, prediction_table, score_rows
 from pipelines.report.charts import Chart, lines
 from pipelines.report.page import render
@@ -41,7 +41,7 @@ def run(run: Run) -> Outcome:
     weights: dict[str, dict[str, float]] = {}
     with run.phases.phase("score", "scoring"):
         for task in tasks:
-            plan = (str(config["model"]["name"]), members, results, config["aggregation"], config["calibration"])
+            plan = (str(config["model"]["name"]), members, results, Combining.of(config))
             forecast, parts_alone = combine(task, *plan), parts_of_ensemble(task, *plan)
             rows += score_rows(task, forecast) + peer_rows(task)
             rows += [row for part in parts_alone for row in score_rows(task, part) if row["slice"] == "all"]

@@ -23,6 +23,7 @@ _MODELS: dict[str, str] = {
     "cnn": "forecasting.models.cnn:CNNForecaster",
     "seq2seq": "forecasting.models.seq2seq:Seq2SeqForecaster",
     "lear": "forecasting.models.lear:Lear",
+    "gradient_boosting": "forecasting.models.gradient_boosting:GradientBoosting",
     "ensemble": "forecasting.models.ensemble:EnsembleForecaster",
     "naive": "forecasting.models.naive:Naive",
     "naive_weekly": "forecasting.models.naive:NaiveWeekly",

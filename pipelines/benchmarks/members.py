@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from forecasting.backtesting import BacktestJob, BacktestResult
 from forecasting.calibration import RollingConformal
 from forecasting.ensemble import Aggregation, Weighting
+from forecasting.error_correction import ErrorCorrection
 from forecasting.models import create
 from forecasting.models.base import Prediction
 from forecasting.names import unknown
@@ -34,6 +35,20 @@ class Member:
     settings: Mapping[str, Any]
     recalibration: Recalibration
     seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Combining:
+    """How runs become one forecast: weights of an ensemble, correction of its errors, calibration of its intervals."""
+
+    aggregation: Mapping[str, Any]
+    error_correction: Mapping[str, Any]
+    calibration: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, config: Mapping[str, Any]) -> Combining:
+        """The three groups of that name in the configuration."""
+        return cls(config["aggregation"], config["error_correction"], config["calibration"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,23 +129,24 @@ def combine(
     name: str,
     members: Sequence[Member],
     results: Mapping[str, BacktestResult],
-    aggregation: Mapping[str, Any],
-    calibration: Mapping[str, Any],
+    rules: Combining,
 ) -> ScoredForecast:
-    """Average seeds, then members, then calibrate; keep the test days."""
+    """Average seeds, then members, correct the average's errors, calibrate its intervals; keep the test days."""
     parts = {m.name: [results[_label(task, m, seed)] for seed in m.seeds] for m in members}
     rows = next(iter(parts.values()))[0].rows
     predictions = {member: _mean([part.prediction for part in runs]) for member, runs in parts.items()}
     if len(predictions) > 1:
-        rule = Aggregation(**{**aggregation, "weighting": _weighting(aggregation), "delay_days": task.delay_days})
+        given = rules.aggregation
+        rule = Aggregation(**{**given, "weighting": _weighting(given), "delay_days": task.delay_days})
         joined = rule.combine(predictions, rows.y, rows.day)
         prediction, weights = joined.prediction, joined.weights
+        if rules.error_correction["window_days"]:
+            correction = ErrorCorrection(**rules.error_correction, delay_days=task.delay_days)
+            prediction = correction.correct(prediction, rows.y, rows.day)
     else:
         prediction, weights = next(iter(predictions.values())), np.ones((len(rows), 1))
-    if calibration["window_days"]:
-        conformal = RollingConformal(
-            int(calibration["window_days"]), int(calibration["least_days"]), delay_days=task.delay_days
-        )
+    if rules.calibration["window_days"]:
+        conformal = RollingConformal(**rules.calibration, delay_days=task.delay_days)
         prediction = conformal.calibrate(prediction, rows.y, rows.day, bounds=task.bounds)
     counted = rows.day >= task.first
     runs = [run for part in parts.values() for run in part]
@@ -149,30 +165,35 @@ def parts_of_ensemble(
     name: str,
     members: Sequence[Member],
     results: Mapping[str, BacktestResult],
-    aggregation: Mapping[str, Any],
-    calibration: Mapping[str, Any],
+    rules: Combining,
 ) -> list[ScoredForecast]:
     """What each part of an ensemble is worth, from the same backtests: the members alone, and the ensemble less one idea.
 
-    Each member alone (and from one seed), the ensemble with one seed of each member, with equal weights, and without
-    calibrated intervals. Empty for a single forecaster from one seed.
+    Each member alone (and from one seed), the ensemble without that member, with one seed of each member, with equal
+    weights, without correction of its errors, and without calibrated intervals. Empty for a single forecaster from one seed.
     """
     if len(members) == 1 and len(members[0].seeds) == 1:
         return []
     first = [replace(member, seeds=member.seeds[:1]) for member in members]
-    uncalibrated = {**calibration, "window_days": 0}
-    plans: dict[str, tuple[Sequence[Member], Mapping[str, Any], Mapping[str, Any]]] = {
-        f"{name}, intervals not calibrated": (members, aggregation, uncalibrated)
+    uncalibrated = replace(rules, calibration={**rules.calibration, "window_days": 0})
+    plans: dict[str, tuple[Sequence[Member], Combining]] = {
+        f"{name}, intervals not calibrated": (members, uncalibrated)
     }
     if any(len(member.seeds) > 1 for member in members):
-        plans[f"{name}, one seed"] = (first, aggregation, calibration)
+        plans[f"{name}, one seed"] = (first, rules)
     if len(members) > 1:
-        plans[f"{name}, equal weights"] = (members, {**aggregation, "weighting": Weighting.EQUAL}, calibration)
+        equal = {**rules.aggregation, "weighting": Weighting.EQUAL}
+        plans[f"{name}, equal weights"] = (members, replace(rules, aggregation=equal))
+        if rules.error_correction["window_days"]:
+            uncorrected = {**rules.error_correction, "window_days": 0}
+            plans[f"{name}, errors not corrected"] = (members, replace(rules, error_correction=uncorrected))
         for member, one in zip(members, first, strict=True):
-            plans[f"{name}: {member.name}"] = ([member], aggregation, calibration)
+            plans[f"{name}: {member.name}"] = ([member], rules)
             if len(member.seeds) > 1:
-                plans[f"{name}: {member.name}, one seed"] = ([one], aggregation, calibration)
-    return [combine(task, label, some, results, rule, cover) for label, (some, rule, cover) in plans.items()]
+                plans[f"{name}: {member.name}, one seed"] = ([one], rules)
+            if len(members) > 2:
+                plans[f"{name} without {member.name}"] = ([m for m in members if m is not member], rules)
+    return [combine(task, label, some, results, rule) for label, (some, rule) in plans.items()]
 
 
 def _weighting(aggregation: Mapping[str, Any]) -> Weighting:

@@ -21,7 +21,7 @@ from forecasting.samples import DayAheadSamples
 from forecasting.significance import diebold_mariano
 from forecasting.sources.base import Source
 from pipelines.app import Outcome, Run
-from pipelines.benchmarks.members import Member, ScoredForecast, combine, jobs_of, members_of
+from pipelines.benchmarks.members import Combining, Member, ScoredForecast, combine, jobs_of, members_of
 from pipelines.benchmarks.scores import peer_rows, prediction_table, score_rows
 from pipelines.benchmarks.task import BenchmarkTask
 from pipelines.benchmarks.zones_page import headline, zones_page
@@ -196,9 +196,9 @@ def _share(whole: BacktestResult, zone: str) -> BacktestResult:
 def _score(
     run: Run, plan: ZonesPlan, task: BenchmarkTask, results: Mapping[str, BacktestResult]
 ) -> tuple[dict[str, Any], list[dict[str, Any]], pd.DataFrame]:
-    rules = run.config["aggregation"], run.config["calibration"]
-    average = combine(task, AVERAGE, plan.members, results, *rules)
-    single = {member.name: combine(task, member.name, [member], results, *rules) for member in plan.members}
+    rules = Combining.of(run.config)
+    average = combine(task, AVERAGE, plan.members, results, rules)
+    single = {member.name: combine(task, member.name, [member], results, rules) for member in plan.members}
     details = [row for one in (average, *single.values()) for row in score_rows(task, one)] + peer_rows(task)
     overall = {row["model"]: row for row in details if row["slice"] == "all"}
     ours, rival = overall[AVERAGE], overall[plan.reference]

@@ -132,7 +132,13 @@ def test_production_forecaster_is_the_default_of_the_price_benchmark() -> None:
             for more in ([], ["model=lear"])
         )
     members = {member.name: member for member in members_of(config)}
-    assert {member.model for member in members.values()} == {"conditional_transformer", "feed_forward", "cnn", "lear"}
+    assert {member.model for member in members.values()} == {
+        "conditional_transformer",
+        "feed_forward",
+        "cnn",
+        "lear",
+        "gradient_boosting",
+    }
     assert members["transformer_pooled"].recalibration.fine_tune_steps > 0
     assert set(config["schedules"]) == set(members)
     assert [member.model for member in members_of(alone)] == ["lear"]
