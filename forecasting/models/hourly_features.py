@@ -125,7 +125,7 @@ def _difference_columns(scales: list[tuple[FloatArray, FloatArray | None]]) -> l
 
 
 def _first_less_others(parts: list[FloatArray]) -> FloatArray:
-    return parts[0] - np.sum(parts[1:], axis=0)
+    return np.asarray(parts[0] - np.sum(parts[1:], axis=0), dtype=np.float64)
 
 
 def _mean_and_deviation(past: FloatArray) -> tuple[FloatArray, FloatArray]:
