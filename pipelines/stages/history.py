@@ -14,6 +14,7 @@ import pandas as pd
 
 import forecasting
 from dispatch.case_adno import AdnoCase
+from dispatch.settlement.problem import FloatArray
 from forecasting.backtesting import backtest
 from forecasting.models.base import Forecaster
 from forecasting.recalibration import Recalibration
@@ -33,9 +34,11 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
     """Every past night in ``[realisations.first, realisations.last]`` whose outcome is known.
 
     Each night is forecast from what was known at its decision time, by a forecaster that is trained anew every
-    ``realisations.refit_days`` days on what was known then. Market days are taken in 24 (or 96) steps: the missing hour
-    of spring is filled, the doubled one of autumn averaged. With ``draws``, every night also has that many joint scenarios
-    to plan on; the forecasts then begin ``history.valid_days`` nights earlier, to have errors that the first night knows.
+    ``realisations.refit_days`` days on what was known then. What customers could do does not depend on who forecasts: their
+    flexible demand is sized by the mean day of the load before the first night. Market days are taken in 24 (or 96) steps:
+    the missing hour of spring is filled, the doubled one of autumn averaged. With ``draws``, every night also has that many
+    joint scenarios to plan on; the forecasts then begin ``history.valid_days`` nights earlier, to have errors that the first
+    night knows.
     """
     begin, last = (pd.Timestamp(str(config["realisations"][key])) for key in ("first", "last"))
     first = begin - pd.Timedelta(days=int(config["history"]["valid_days"]) + TRUTH_DELAY_DAYS) if draws else begin
@@ -58,7 +61,7 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
         capacity_mw=setting.area.capacity_mw,
     )
     told: dict[str, Told] = {}
-    peak = 1.0
+    peak, usual_load = 1.0, np.ones((1, 1))
     targets = setting.area.targets(night, fetched.simulated)
     wind = Target("wind", setting.area.sites, setting.area.capacity_mw)
     if night.mode is Mode.EVENING:
@@ -66,7 +69,8 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
     for target in targets:
         samples = _samples(setting, target, night, config, first, last)
         if target.name == "load":
-            peak = float(np.nanmax(samples.select(samples.day < np.datetime64(first, "D")).y))
+            earlier = samples.select(samples.day < np.datetime64(first, "D")).y.astype(np.float64)
+            peak, usual_load = float(np.nanmax(earlier)), np.nanmean(earlier, axis=0, keepdims=True)
         for place, series in _told(target, samples, config, first, last, seed).items():
             told[setting.area.label(target, place)] = series
     scale = CaseScale(
@@ -75,7 +79,8 @@ def history_days(case: AdnoCase, setting: Setting, config: Mapping[str, Any], se
         load=plan.nominal_load_mw(case) / peak,
         sites={setting.area.label(wind, site): setting.area.capacity_mw[site] for site in setting.area.sites},
     )
-    days = _days(scale, told, np.datetime64(begin, "D"), draws, int(config["history"]["valid_days"]), seed)
+    usual_mw = np.maximum(usual_load * scale.load, 0.0)
+    days = _days(scale, told, usual_mw, np.datetime64(begin, "D"), draws, int(config["history"]["valid_days"]), seed)
     return replace(days, simulated=tuple(sorted(fetched.simulated)))
 
 
@@ -170,7 +175,13 @@ def _told(
 
 
 def _days(
-    scale: CaseScale, told: Mapping[str, Told], begin: np.datetime64, draws: int, rank_days: int, seed: int
+    scale: CaseScale,
+    told: Mapping[str, Told],
+    reference_load_mw: FloatArray,
+    begin: np.datetime64,
+    draws: int,
+    rank_days: int,
+    seed: int,
 ) -> Days:
     """Every day from ``begin`` on that all series share, on the case's scale."""
     days = reduce(np.intersect1d, [series.day for series in told.values()])
@@ -183,4 +194,4 @@ def _days(
     forecast = scale.realisations({name: series.forecast for name, series in told.items()})
     truth = scale.realisations({name: series.truth for name, series in told.items()})
     labels = pd.DataFrame({"realisation": np.arange(len(chosen)), "day": chosen.astype("datetime64[s]")})
-    return Days(forecast, truth, forecast.load_mw, labels, nights=nights)
+    return Days(forecast, truth, reference_load_mw, labels, nights=nights)

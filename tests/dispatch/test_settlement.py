@@ -14,7 +14,9 @@ from dispatch.errors import DispatchError
 from dispatch.settlement.linear_program import RecourseProgram, _Columns
 from dispatch.settlement.merit_order import dispatch_hours
 from dispatch.settlement.problem import FirstStage, Realisations, RecourseAssets
-from dispatch.settlement.settle import merit_order_is_optimal, settle
+from dispatch.settlement.settle import merit_order_is_optimal, redispatch, settle
+
+FLOWS = ("buy", "sell", "curtail", "shed")
 
 
 def assets(ramp: float = 10.0, storage: bool = False, minus: float = 0.2, wear: float = 2.0) -> RecourseAssets:
@@ -117,6 +119,30 @@ def test_recourse_energy_balances_in_every_realisation(seed: int) -> None:
         wind = sample.wind_mw[k] - day.curtail_mw
         use = sample.load_mw[k] - day.shed_mw + first.flexible_mw + first.losses_mw + day.charge_mw.sum(axis=0)
         np.testing.assert_allclose(supply + wind, use, atol=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(seed=st.integers(0, 2**31), storage=st.booleans(), engine=st.sampled_from(["auto", "lp"]))
+def test_every_dollar_of_a_random_day_is_paid_for_a_megawatt_hour(seed: int, storage: bool, engine: str) -> None:
+    """The books, kept a second time hour by hour from the physical flows alone, and the energy that they are kept for."""
+    system, first, sample = assets(0.2, storage), plan(6, stores=int(storage)), days(4, 6, seed)
+    done, settled = redispatch(system, first, sample, engine), settle(system, first, sample, engine)
+    for k in range(len(sample)):
+        cash, stored = -first.start_cost - first.subsidy_cost, 0.5 * storage
+        for t in range(6):
+            price, flow = sample.price_per_mwh[k, t], {n: getattr(done, f"{n}_mw")[k, t] for n in FLOWS}
+            charge, discharge = (float(getattr(done, f"{n}_mw")[k, :, t].sum()) for n in ("charge", "discharge"))
+            sold_to_customers = sample.load_mw[k, t] + first.flexible_mw[t] - flow["shed"]
+            cash += 150.0 * sold_to_customers - price * first.purchase_mw[t] - 2000.0 * flow["shed"]
+            cash += (price - 0.2 * abs(price)) * flow["sell"] - (price + 0.2 * abs(price)) * flow["buy"]
+            cash -= 80.0 * done.gas_mw[k, t, 0] + 95.0 * done.gas_mw[k, t, 1]
+            cash -= 2.0 * (0.95 * charge + discharge / 0.95)
+            stored += 0.95 * charge - discharge / 0.95
+            inflow = first.purchase_mw[t] + sample.wind_mw[k, t] - flow["curtail"] + done.gas_mw[k, t].sum() + discharge
+            outflow = sold_to_customers + first.losses_mw[t] + charge
+            assert inflow + flow["buy"] == pytest.approx(outflow + flow["sell"], abs=1e-6)
+        assert settled.profit[k] == pytest.approx(cash, abs=1e-6)
+        assert stored >= 0.5 * storage - 1e-6, "a store is handed on as full as it was"
 
 
 @settings(max_examples=25, deadline=None)

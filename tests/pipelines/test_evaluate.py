@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
 from hydra.errors import ConfigCompositionException
 
+import dispatch
+from dispatch.case_adno import AdnoCase
 from dispatch.settlement.planner import CopperPlatePlanner
 from pipelines.errors import ConfigError
 from pipelines.stages import settle_days as settling
+from pipelines.stages.realisations import synthetic_days
+from pipelines.stages.what_if import at_levels
 from tests.pipelines.running import Finished, run_here
 
 QUICK = ("realisations.count=24", "realisations.chunk=8")
@@ -140,6 +146,36 @@ def test_past_nights_are_settled_day_by_day(tmp_path: Path) -> None:
     assert table["regret"].max() > 1.0
 
 
+def test_methods_are_compared_on_the_same_days(tmp_path: Path) -> None:
+    """Whatever is planned and however, what comes true is the same: the truth's own plan earns the same in both."""
+    span = ("realisations.kind=history", "realisations.first=2024-09-02", "realisations.last=2024-09-04")
+    made = [evaluate(tmp_path, *NIGHT, *span, f"model={name}", name=name) for name in ("naive", "naive_weekly")]
+    first, second = (finished.table("realisations.parquet") for finished in made)
+    np.testing.assert_allclose(first["best_profit"], second["best_profit"], atol=1e-9)
+    assert not np.allclose(first["profit"], second["profit"])
+
+
+def test_levels_and_variants_meet_the_same_errors() -> None:
+    settings = {"count": 5, "chunk": 2, "error_model": {}}
+    case = dispatch.load_case("adno_ieee33")
+    assert isinstance(case, AdnoCase)
+    levels = dict.fromkeys(("spot", "wind", "elasticity", "subsidy", "storage"), 1.0)
+    usual, cheap, other = (
+        synthetic_days(at_levels(case, {**levels, "spot": spot}), settings, seed)
+        for spot, seed in ((1.0, 3), (0.5, 3), (1.0, 4))
+    )
+    np.testing.assert_array_equal(usual.truth.wind_mw, cheap.truth.wind_mw)
+    np.testing.assert_array_equal(usual.truth.load_mw, cheap.truth.load_mw)
+    np.testing.assert_allclose(usual.truth.price_per_mwh, 2 * cheap.truth.price_per_mwh)
+    assert not np.allclose(usual.truth.load_mw, other.truth.load_mw)
+
+
+def test_a_worker_computes_with_one_thread() -> None:
+    with settling.workers({"n_jobs": 2, "backend": "loky"}):
+        found = joblib.Parallel()(joblib.delayed(os.environ.get)("OMP_NUM_THREADS") for _ in range(2))
+    assert found == ["1", "1"]
+
+
 def test_past_nights_that_are_not_over_are_refused(tmp_path: Path) -> None:
     span = ("realisations.first=2024-10-01", "realisations.last=2024-10-20")
     with pytest.raises(ConfigError, match="is not over at as_of"):
@@ -174,8 +210,6 @@ def test_levels_of_the_case_move_what_they_name(tmp_path: Path) -> None:
 
 
 def _shape() -> list[float]:
-    import dispatch
-
     case = dispatch.load_case("adno_ieee33")
     return list(case.feeder_customers.shape)  # type: ignore[attr-defined]
 
@@ -207,7 +241,6 @@ def test_simulated_days_are_settled_without_torch() -> None:
 def test_planner_travels_to_other_processes_without_its_solvers() -> None:
     import pickle
 
-    import dispatch
     from dispatch.settlement.from_schedule import case_forecast
 
     case = dispatch.load_case("adno_ieee33")

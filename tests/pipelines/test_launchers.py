@@ -10,9 +10,12 @@ import sys
 import time
 from pathlib import Path
 
+import hydra
 import pandas as pd
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 
+from pipelines.app import CONF
 from tests.pipelines.running import run_here, run_shell
 
 JOB = ("realisations.count=8", "realisations.chunk=2", "regret.realisations=4")
@@ -38,6 +41,15 @@ def same_rows(sweep: Path, expected: dict[str, pd.DataFrame]) -> None:
     for number, level in enumerate(LEVELS):
         assert (sweep / str(number) / "summary.json").exists()
         pd.testing.assert_frame_equal(pd.read_parquet(sweep / str(number) / "realisations.parquet"), expected[level])
+
+
+def test_two_sweeps_started_at_once_have_folders_of_their_own() -> None:
+    def folder() -> str:
+        GlobalHydra.instance().clear()
+        with hydra.initialize_config_dir(version_base="1.3", config_dir=str(CONF)):
+            return str(hydra.compose("evaluate", return_hydra_config=True).hydra.sweep.dir)
+
+    assert folder() != folder()
 
 
 @pytest.mark.slow
