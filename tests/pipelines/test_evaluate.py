@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -153,6 +154,32 @@ def test_methods_are_compared_on_the_same_days(tmp_path: Path) -> None:
     first, second = (finished.table("realisations.parquet") for finished in made)
     np.testing.assert_allclose(first["best_profit"], second["best_profit"], atol=1e-9)
     assert not np.allclose(first["profit"], second["profit"])
+
+
+@pytest.mark.data
+def test_real_nights_are_settled_at_their_prices(public_data: Callable[[str], Path], tmp_path: Path) -> None:
+    """Denmark West around 9 June 2024, whose price fell to -37 EUR/MWh; local wind and load are simulated, and it is said."""
+    root = public_data("entsoe_2022_2024H1/zones_hourly.parquet").parent
+    source = (
+        "source=files",
+        f"source.root={root}",
+        "source.layout=entsoe_zones",
+        "zone=DK_1",
+        "as_of=2024-06-12T12:00Z",
+    )
+    span = ("realisations.kind=history", "realisations.first=2024-06-08", "realisations.last=2024-06-09")
+    finished = evaluate(tmp_path, *NIGHT, *source, *span)
+    table, record = finished.table("realisations.parquet"), finished.outcome.record
+    assert [f"{day:%m-%d}" for day in table["day"]] == ["06-08", "06-09"]
+    assert (table["best_profit"] >= table["profit"] - 1e-6).all()
+    assert record["simulated_in_part"] and record["simulated_series"] == ["load", "wind_power"]
+    prices = pd.read_parquet(root / "zones_hourly.parquet", filters=[("zone", "=", "DK_1")]).set_index("time_utc")[
+        "price"
+    ]
+    spot = prices.loc["2024-06-08 22:00":"2024-06-09 21:00"].to_numpy()
+    assert spot.min() == pytest.approx(-37.0, abs=1.0)
+    # the plan buys 0 to 4.7 MW in every hour, and pays for it between the day's lowest and highest price
+    assert 24 * 4.7 * spot.min() <= table["purchase_cost"][1] <= 24 * 4.7 * spot.max()
 
 
 def test_levels_and_variants_meet_the_same_errors() -> None:
