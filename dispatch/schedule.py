@@ -4,10 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import pandas as pd
 
 from dispatch.certificate import Certificate
+
+
+class ScheduledCase(Protocol):
+    """What a schedule takes from its case."""
+
+    name: str
+    currency: str
+    index: Any
+
+    @property
+    def steps(self) -> int: ...
+    @property
+    def step_hours(self) -> float: ...
+
+
+class TabledSolution(Protocol):
+    """What a schedule takes from the solution of a market."""
+
+    def table(self) -> pd.DataFrame: ...
+    def money(self) -> Mapping[str, Mapping[str, float]]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,6 +76,22 @@ class Schedule:
     notes: tuple[str, ...] = ()
     status: str = "optimal"
 
+    @classmethod
+    def of(cls, case: ScheduledCase, solution: TabledSolution, **made: Any) -> Schedule:
+        """The schedule of a solution: name, currency and steps are its case's, table and money its own.
+
+        ``made`` has the other fields: how it was made, its objective with what is proven of it, certificate and notes.
+        """
+        return cls(
+            case=case.name,
+            currency=case.currency,
+            index=_utc(case),
+            step_hours=case.step_hours,
+            table=solution.table(),
+            money=solution.money(),
+            **made,
+        )
+
     def wide(self, quantity: str, kind: str | None = None) -> pd.DataFrame:
         """Values of one quantity, a row per step and a column per asset."""
         rows = self.table[self.table["quantity"] == quantity]
@@ -67,3 +104,10 @@ class Schedule:
         gap = f", gap {self.gap:.1e}" if self.gap is not None else ""
         word = "profit" if self.sense == "max" else "cost"
         return f"{self.market} on {self.case} ({self.variant}): {word} {self.objective:,.2f} {self.currency}{gap}, {verdict}"
+
+
+def _utc(case: ScheduledCase) -> pd.Index:
+    """Start of each step: UTC where the case carries dates, else 0..T-1."""
+    if case.index is None:
+        return pd.RangeIndex(case.steps)
+    return case.index if case.index.tz is None else case.index.tz_convert("UTC")

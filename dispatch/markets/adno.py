@@ -25,7 +25,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyomo.environ as pyo
 
 from dispatch.assets.generator import declare_generator
@@ -98,17 +97,13 @@ def solve(case: AdnoCase, variant: str, method: str, options: SolverOptions) -> 
     clock = time.perf_counter()
     certificate = certify_adno(solution, variant, result, largest_gap=options.gap)
     seconds["certify"] = time.perf_counter() - clock
-    return Schedule(
+    return Schedule.of(
+        case,
+        solution,
         market="adno",
-        case=case.name,
         variant=variant,
         method=method,
         solver=options.solver,
-        currency=case.currency,
-        index=_utc(case),
-        step_hours=case.step_hours,
-        table=solution.table(),
-        money=solution.money(),
         objective=solution.profit,
         bound=result.bound,
         gap=result.gap,
@@ -119,12 +114,6 @@ def solve(case: AdnoCase, variant: str, method: str, options: SolverOptions) -> 
         notes=tuple(notes),
         status=result.status,
     )
-
-
-def _utc(case: AdnoCase) -> pd.Index:
-    if case.index is None:
-        return pd.RangeIndex(case.steps)
-    return case.index if case.index.tz is None else case.index.tz_convert("UTC")
 
 
 def _solve_built(built: AdnoModel, variant: str, options: SolverOptions) -> tuple[AdnoSolution, SolveResult, list[str]]:

@@ -91,17 +91,13 @@ def solve(case: EnergyClearingCase, variant: str, method: str, options: SolverOp
     if bound is None:
         bound = min(least, cost) if variant == "equilibrium" else cost
     notes = [*cleared.notes, *_notes(cleared, variant, cost, least), *_band_notes(cleared.solution)]
-    return Schedule(
+    return Schedule.of(
+        case,
+        cleared.solution,
         market="energy_clearing",
-        case=case.name,
         variant=variant,
         method=method,
         solver=options.solver,
-        currency=case.currency,
-        index=_utc(case),
-        step_hours=case.step_hours,
-        table=cleared.solution.table(),
-        money=cleared.solution.money(),
         objective=cost,
         bound=bound,
         gap=max(0.0, cost - bound) / max(1.0, abs(cost)),
@@ -226,9 +222,3 @@ def _band_notes(solution: ClearingSolution) -> list[str]:
         "otherwise than planned and are rationed to the plan; the certificate holds at the cleared price."
     )
     return [text]
-
-
-def _utc(case: EnergyClearingCase) -> pd.Index:
-    if case.index is None:
-        return pd.RangeIndex(case.steps)
-    return case.index if case.index.tz is None else case.index.tz_convert("UTC")

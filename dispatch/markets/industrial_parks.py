@@ -21,7 +21,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pyomo.environ as pyo
 from numpy.typing import NDArray
 
@@ -78,17 +77,13 @@ def solve(case: IndustrialParksCase, variant: str, method: str, options: SolverO
     certificate, ties = certify_parks(solution, result)
     seconds["certify"] = time.perf_counter() - clock
     notes = [*case.remarks(), *ties.notes(case.currency), *_notes(case, variant, result)]
-    return Schedule(
+    return Schedule.of(
+        case,
+        solution,
         market="industrial_parks",
-        case=case.name,
         variant=variant,
         method=method,
         solver=options.solver,
-        currency=case.currency,
-        index=_utc(case),
-        step_hours=case.step_hours,
-        table=solution.table(),
-        money=solution.money(),
         objective=solution.profit,
         bound=result.bound,
         gap=result.gap,
@@ -97,6 +92,7 @@ def solve(case: IndustrialParksCase, variant: str, method: str, options: SolverO
         seconds=seconds,
         extras=extras,
         notes=tuple(notes),
+        status=result.status,
     )
 
 
@@ -299,9 +295,3 @@ def _notes(case: IndustrialParksCase, variant: str, result: SolveResult) -> list
             "Both agents' profits are maximised together; that each gains by the tie line alone is not guaranteed at its price."
         )
     return notes
-
-
-def _utc(case: IndustrialParksCase) -> pd.Index:
-    if case.index is None:
-        return pd.RangeIndex(case.steps)
-    return case.index if case.index.tz is None else case.index.tz_convert("UTC")

@@ -120,17 +120,13 @@ def solve(case: SoftOpenPointCase, variant: str, method: str, options: SolverOpt
         "converters": converter_table(solution) if chosen.scenario.converters and solution.converter_buses else None,
         "convergence": solved.rounds,
     }
-    return Schedule(
+    return Schedule.of(
+        case,
+        solution,
         market="soft_open_point",
-        case=case.name,
         variant=variant,
         method=method,
         solver="highs",
-        currency=case.currency,
-        index=_utc(case),
-        step_hours=case.step_hours,
-        table=solution.table(),
-        money=solution.money(),
         objective=solution.objective,
         bound=solved.bound,
         gap=solved.gap,
@@ -207,9 +203,3 @@ def _values(variable: Any) -> np.ndarray:
 def _convergence(answer: BendersAnswer, constant: float) -> pd.DataFrame:
     rows = [(s, v + constant, b + constant) for s, v, b in answer.rounds]
     return pd.DataFrame(rows, columns=["seconds", "objective", "bound"])
-
-
-def _utc(case: SoftOpenPointCase) -> pd.Index:
-    if case.index is None:
-        return pd.RangeIndex(case.steps)
-    return case.index if case.index.tz is None else case.index.tz_convert("UTC")
