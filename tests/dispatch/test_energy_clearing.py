@@ -16,7 +16,7 @@ from dispatch.markets.energy_clearing import at_retail_prices
 from dispatch.markets.energy_clearing_certificate import certify_clearing
 from dispatch.markets.energy_clearing_inputs import EnergyInputs, clearing_inputs
 from dispatch.markets.energy_clearing_program import ClearingProgram
-from dispatch.markets.energy_clearing_response import park_reduction
+from dispatch.markets.energy_clearing_response import park_reduction, reductions
 from dispatch.markets.energy_clearing_solution import read_solution
 
 
@@ -222,6 +222,41 @@ def test_undamped_answers_settle_under_a_flat_supply_curve_and_run_apart_under_a
     change = steep.extras["residuals"]["price_change_per_mwh"].to_numpy()
     assert change[-1] > 2.0 * change[1]
     assert any("repeat themselves every 2 rounds" in note for note in steep.notes)
+
+
+@pytest.mark.parametrize(("discomfort", "ratio"), [(2e4, 0.5), (5e3, 2.0)])
+def test_one_damped_step_of_the_right_length_reaches_the_crossing(discomfort: float, ratio: float) -> None:
+    # Supply and answers are straight lines here, and 1 / (1 + ratio of their slopes) of the way is all of it.
+    case = cobweb(discomfort, "damped")
+    program = ClearingProgram(case, clearing_inputs(case))
+    idle = np.zeros(program.columns.shape)
+    answer = reductions(program.inputs, program.serve(idle).price)
+    assert answer[1, 0] == pytest.approx([400 / (2 * discomfort), -400 / (2 * discomfort)])
+    crossing = 400 / (2 * discomfort + 2e4)
+    assert answer[1, 0] / (1 + ratio) == pytest.approx([crossing, -crossing])
+    settled = program.serve(answer / (1 + ratio)).price[1]
+    assert (settled[0] - settled[1]) / (2 * discomfort) == pytest.approx(crossing, abs=1e-3)  # one boiler
+
+
+@pytest.mark.parametrize(
+    ("retail", "gain"), [((400.0, 1100.0), 6.125), ((700.0, 700.0), 0.0), ((1100.0, 400.0), -18.375)]
+)
+def test_answers_to_fixed_prices_help_only_where_these_rise_and_fall_with_costs(
+    retail: tuple[float, float], gain: float
+) -> None:
+    # Moved load is (400 - 1100) / (2 * 20,000) = -0.0175 MW: saved 700 * 0.0175 = 12.25, discomfort 20,000 * 0.0175^2 = 6.125.
+    shift = {"electricity_shift_share": 0.2, "electricity_discomfort_per_mw2h": 2e4}
+    case = small(
+        2,
+        grid_price_per_mwh=[400.0, 1100.0],
+        exchange={"buy_max_mw": 1.0, "sell_max_mw": 1.0},
+        park=shift,
+        retail={"electricity_per_mwh": list(retail)},
+    )
+    program = ClearingProgram(case, clearing_inputs(case))
+    rigid, responsive = (at_retail_prices(program, answer).surplus()["social_surplus"] for answer in (False, True))
+    assert responsive - rigid == pytest.approx(gain, abs=1e-6)
+    assert dispatch.solve(case).extras["scenarios"]["social_surplus"].iloc[2] >= max(rigid, responsive) - 1e-6
 
 
 def test_swarm_is_repeatable_and_never_below_the_optimum(case: EnergyClearingCase, cleared: dispatch.Schedule) -> None:

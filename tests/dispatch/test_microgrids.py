@@ -144,6 +144,12 @@ def test_everybody_gains_against_the_grid_tariffs(solved: dispatch.Schedule) -> 
     assert solved.objective > baseline.objective
 
 
+def test_tariffs_lie_between_the_grid_s_own_and_in_order(solved: dispatch.Schedule) -> None:
+    tariffs = solved.wide("price_per_mwh", "tariff")
+    for lower, higher in (("feed-in", "sell"), ("sell", "buy"), ("buy", "grid buy")):
+        assert (tariffs[lower] <= tariffs[higher] + 1e-6).all()
+
+
 def test_money_adds_up_and_moves_between_the_parties(solved: dispatch.Schedule) -> None:
     assert sum(solved.money["operator"].values()) == pytest.approx(solved.objective)
     paid = -sum(solved.money[name]["purchase"] for name in ("mg1", "mg2", "mg3"))

@@ -50,6 +50,15 @@ def test_inelastic_prosumers_get_the_highest_price_in_deficit_and_the_lowest_in_
     assert prices.to_list() == pytest.approx([700.0, 400.0], abs=1e-3)
 
 
+def test_the_average_of_prices_is_capped_where_the_band_reaches_above_the_grid_s_price() -> None:
+    # Up to 840 in each hour, but 700 on average: 840 where 3 MW are taken, 560 where 1 MW is. Margin 3 * 140 - 1 * 140.
+    band = {"low_per_mwh": 400.0, "high_per_mwh": 840.0}
+    case = two_bus({"load_mw": [1.0, 3.0]}, [700.0, 700.0], price_band=band)
+    schedule = dispatch.solve(case, variant="single_economy_only")
+    assert schedule.wide("price_per_mwh")["offered"].to_list() == pytest.approx([560.0, 840.0], abs=0.5)
+    assert sum(schedule.money["operator"].values()) == pytest.approx(280.0, abs=1.0)
+
+
 def test_a_battery_trades_above_its_break_even_price() -> None:
     # Charging 1 MWh at 400 and wear 20 (.95 + .9025/.95) = 38 is paid back by .9025 MWh at 485.32.
     unit = {"energy_min_mwh": 0, "energy_max_mwh": 2, "energy_start_mwh": 0, "charge_max_mw": 1, "discharge_max_mw": 1}
