@@ -50,10 +50,11 @@ class Tariffs:
 
 @dataclass(eq=False)
 class Conditions:
-    """What was declared: the cones of the block, and every dual with its proved bound as (variable, bound)."""
+    """What was declared: the cones, every dual as (variable, proved bound), and every binary as (variable, step)."""
 
     cones: list[Cone] = field(default_factory=list)
     duals: list[tuple[Any, float]] = field(default_factory=list)
+    switches: list[tuple[Any, int]] = field(default_factory=list)
 
     @property
     def dual_bound_ratio(self) -> float:
@@ -112,10 +113,16 @@ class _Writer:
         block.bill_limit = pyo.Constraint(expr=block.bill <= limit)
         block.own_cost = pyo.Expression(expr=pyo.quicksum(self.own))
 
-    def _dual(self, bound: float) -> tuple[Any, Any]:
-        """A dual between zero and ``bound`` and the binary that lets it be positive."""
+    def _switch(self, t: int) -> Any:
+        """A binary of step ``t``."""
+        variable = self.block.switch.add()
+        self.into.switches.append((variable, t))
+        return variable
+
+    def _dual(self, bound: float, t: int) -> tuple[Any, Any]:
+        """A dual of step ``t`` between zero and ``bound`` and the binary that lets it be positive."""
         bound = ROOM * max(bound, 1e-6)
-        dual, active = self.block.dual.add(), self.block.switch.add()
+        dual, active = self.block.dual.add(), self._switch(t)
         self.block.rows.add(dual <= bound * active)
         dual.setub(bound)
         self.into.duals.append((dual, bound))
@@ -165,15 +172,16 @@ class _Writer:
         block.sold_mw = pyo.Var(self.times, bounds=lambda _, t: (0, sold[t]))
         block.buying = pyo.Var(self.times, domain=pyo.Binary)
         block.selling = pyo.Var(self.times, domain=pyo.Binary)
+        self.into.switches += [(side[t], t) for side in (block.buying, block.selling) for t in self.times]
         for t in self.times:
             y, buy, sell, scarce, abundant = block.value[t], tariffs.buy[t], tariffs.sell[t], 0.0, 0.0
             cheap, dear = float(tariffs.lowest[t]) / self.scale, float(tariffs.highest[t]) / self.scale
             if ranges.buy_binds[t]:
-                scarce, full = self._dual(float(self.high[t]) - cheap)
+                scarce, full = self._dual(float(self.high[t]) - cheap, t)
                 block.rows.add(block.bought_mw[t] >= limit * full)
                 self.outlay.append(dt * limit * scarce)
             if ranges.sell_binds[t]:
-                abundant, full = self._dual(dear - float(self.low[t]))
+                abundant, full = self._dual(dear - float(self.low[t]), t)
                 block.rows.add(block.sold_mw[t] >= limit * full)
                 self.outlay.append(dt * limit * abundant)
             block.rows.add(y - scarce <= buy)
@@ -194,6 +202,7 @@ class _Writer:
         block.turbine_mw = pyo.Var(self.times, bounds=lambda _, t: (low[t], max(low[t], high[t])))
         switched = [t for t in self.times if self.taker.committed and high[t] > 1e-12]
         block.running = pyo.Var(switched, domain=pyo.Binary)
+        self.into.switches += [(block.running[t], t) for t in switched]
         if unit is None:
             return
         square, price = unit.cost_quadratic_per_mw2h / self.scale, unit.cost_linear_per_mwh / self.scale
@@ -205,7 +214,7 @@ class _Writer:
             self.supply[t].append(g)
             rest = 2 * square * g + price - y + ramps[t]
             if ranges.full_binds[t]:
-                dual, full = self._dual(float(self.high[t]) - price + room[t])
+                dual, full = self._dual(float(self.high[t]) - price + room[t], t)
                 block.rows.add(g >= unit.power_max_mw * full)
                 self.outlay.append(dt * unit.power_max_mw * dual)
                 rest = rest + dual
@@ -222,7 +231,7 @@ class _Writer:
                 block.rows.add(rest == 0)
                 squared = self._square(f"turbine {t}", g, (low[t], high[t]), TANGENTS_TURBINE, None)
             else:
-                running = block.switch.add()
+                running = self._switch(t)
                 block.rows.add(rest >= 0)
                 block.rows.add(rest <= ROOM * idle_max * (1 - running))
                 block.rows.add(g <= high[t] * running)
@@ -237,7 +246,7 @@ class _Writer:
         room = [0.0 for _ in self.times]
         for ramp in self.ranges.ramps:
             t, sign = ramp.step, ramp.sign
-            dual, binding = self._dual(ramp.dual_max / self.scale)
+            dual, binding = self._dual(ramp.dual_max / self.scale, t)
             change = sign * (block.turbine_mw[t] - block.turbine_mw[t - 1])
             least = -float(self.ranges.turbine_high[t - 1 if sign > 0 else t])
             block.rows.add(change <= ramp.change_max)
@@ -280,8 +289,8 @@ class _Writer:
             if high - low <= 1e-12:
                 resting.append(1.0)
                 continue
-            top, at_top = self._dual(float(tops[t]) / self.scale)
-            floor, at_floor = self._dual(float(floors[t]) / self.scale)
+            top, at_top = self._dual(float(tops[t]) / self.scale, t)
+            floor, at_floor = self._dual(float(floors[t]) / self.scale, t)
             marginal = 2 * wear * x + price + channel.draw * block.content_value[r, t]
             block.rows.add(marginal + top - floor == channel.output * block.value[t])
             block.rows.add(x >= low + (high - low) * at_top)
@@ -316,8 +325,8 @@ class _Writer:
                 continue
             block.content_mwh[r, t].setlb(low)
             block.content_mwh[r, t].setub(high)
-            full, at_full = self._dual(width)
-            empty, at_empty = self._dual(width)
+            full, at_full = self._dual(width, t)
+            empty, at_empty = self._dual(width, t)
             block.rows.add(rise == full - empty)
             block.rows.add(block.content_mwh[r, t] >= low + (high - low) * at_full)
             block.rows.add(block.content_mwh[r, t] <= high - (high - low) * at_empty)
@@ -333,9 +342,9 @@ class _Writer:
         for t in possible:
             y, r, most = block.value[t], block.curtailed_mw[t], float(self.taker.curtailable[t])
             r.setub(most)
-            spilling = block.switch.add()
+            spilling = self._switch(t)
             block.rows.add(r <= most * spilling)
-            dual, everything = self._dual(-float(self.low[t]))
+            dual, everything = self._dual(-float(self.low[t]), t)
             block.rows.add(r >= most * everything)
             block.rows.add(y + dual >= 0)
             block.rows.add(y + dual <= float(self.high[t]) * (1 - spilling))

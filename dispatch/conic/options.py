@@ -25,6 +25,8 @@ class SolverOptions:
     heuristics: let HiGHS run its sub-MIP heuristics (RENS, RINS, root reduced cost).
     solver: ``highs`` (tangents in rounds) or ``scip`` (the true cones inside one branch and bound).
     max_rounds: rounds of tangents before a solve is given up as ``stalled``.
+    scip_tolerance: absolute feasibility tolerance of SCIP. Its own default of 1e-6 suits models whose quantities are of order
+        one; squared currents of lightly loaded lines need a finer one.
     """
 
     gap: float = 1e-4
@@ -35,6 +37,7 @@ class SolverOptions:
     heuristics: bool = False
     solver: Literal["highs", "scip"] = "highs"
     max_rounds: int = 40
+    scip_tolerance: float = 1e-8
 
     def __post_init__(self) -> None:
         if not 0 < self.gap < 1:

@@ -48,6 +48,9 @@ VARIANTS = {"game": "the operator sets both tariffs", "grid_tariffs": "the grid'
 DEFAULT_VARIANT = "game"
 METHODS = ("exact", "kriging", "pso", "ga")
 
+#: Prices, duals and powers of the exact model are of order one.
+SCIP_TOLERANCE = 1e-6
+
 
 def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOptions) -> Schedule:
     """The operator's tariffs with the microgrids' answers and a certificate; see the module for variants and methods.
@@ -75,17 +78,13 @@ def solve(case: MicrogridsCase, variant: str, method: str, options: SolverOption
     certificate = certify_microgrids(solution, found.claimed, found.mip_gap, found.dual_bound_ratio)
     gap = None if found.bound is None else max(found.bound - solution.profit, 0.0) / max(1.0, abs(solution.profit))
     comparison = {"against_grid_tariffs": compared(solution, baseline)} if variant == "game" else {}
-    return Schedule(
+    return Schedule.of(
+        case,
+        solution,
         market="microgrids",
-        case=case.name,
         variant=variant,
         method=method,
         solver=options.solver,
-        currency=case.currency,
-        index=_utc(case),
-        step_hours=case.step_hours,
-        table=solution.table(),
-        money=solution.money(),
         objective=solution.profit,
         bound=found.bound,
         gap=gap,
@@ -195,7 +194,8 @@ def _bound(case: MicrogridsCase, inputs: MarketInputs, options: SolverOptions) -
 
 def _solved(inputs: MarketInputs, options: SolverOptions) -> tuple[ExactModel, SolveResult]:
     built = build_exact(inputs)
-    return built, solve_cones(built.model, built.conditions.cones, replace(options, heuristics=True))
+    options = replace(options, heuristics=True, scip_tolerance=SCIP_TOLERANCE)
+    return built, solve_cones(built.model, built.conditions.cones, options, stages=built.stages)
 
 
 def _idle_cost(case: MicrogridsCase) -> tuple[str, ...]:
@@ -203,9 +203,3 @@ def _idle_cost(case: MicrogridsCase) -> tuple[str, ...]:
     if fixed == 0 or case.mt_commitment:
         return ()
     return (f"Idling turbines would add {fixed * case.horizon_hours:,.0f} {case.currency}, which no tariff changes.",)
-
-
-def _utc(case: MicrogridsCase) -> pd.Index:
-    if case.index is None:
-        return pd.RangeIndex(case.steps)
-    return case.index if case.index.tz is None else case.index.tz_convert("UTC")

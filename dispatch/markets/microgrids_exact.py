@@ -21,6 +21,9 @@ from dispatch.markets.microgrids_inputs import MarketInputs
 
 FloatArray = NDArray[np.float64]
 
+#: Hours whose binaries are decided together in a first answer.
+STAGE_HOURS = 3.0
+
 
 @dataclass(frozen=True, eq=False)
 class ExactModel:
@@ -30,6 +33,15 @@ class ExactModel:
     model: Any
     price_scale: float
     conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def stages(self) -> list[list[Any]]:
+        """Binaries by parts of the day, for a first answer; see :func:`dispatch.solver.solve`."""
+        length = max(round(STAGE_HOURS / self.market.step_hours), 1)
+        parts: dict[int, list[Any]] = {}
+        for variable, step in self.conditions.switches:
+            parts.setdefault(step // length, []).append(variable)
+        return [parts[part] for part in sorted(parts)]
 
 
 @dataclass(frozen=True, eq=False)
