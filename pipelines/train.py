@@ -72,14 +72,14 @@ def run(run: Run) -> Outcome:
             "embedding": quality and quality.scores(),
         }
     )
+    for peer in sorted(set(target.peers) - set(samples.zone.tolist())):
+        outcome.degrade(f"{peer} took no part: fewer than {predict.FEWEST_DAYS} days of its {name} are known")
     with run.phases.phase("report", "writing the files and the page"):
         run.folder.frame("metrics.csv", curve)
         summary = {**run.provenance(), "status": outcome.status, "reasons": outcome.reasons, **outcome.record}
         rows = pd.DataFrame([{"model": meta.model, "target": name, **scores}])
         run.folder.text("report.html", render(training_page(summary, curve, scores=rows, embedding=quality)))
-    outcome.headline = (
-        f"{meta.model_id}: {name} of {night.zone}, MAE {scores['mae']:.3f} on the last {len(np.unique(recent.day))} days\n{path}"
-    )
+    outcome.headline = f"{meta.model_id}: {name} of {night.zone}, MAE {scores['mae']:.3f} on the last {len(np.unique(recent.day))} days\n{path}"
     if quality is not None:
         outcome.headline += f"\n{quality}"
     return outcome

@@ -159,10 +159,9 @@ def train(samples: DayAheadSamples, night: Night, training: Training) -> tuple[F
 
     Samples of one place have no other to be told apart from: their forecaster goes without the embedding.
     """
-    left_out = (
-        ["name"] if several_sources(samples) or not embedded(training) else ["name", "embedding", "source_context"]
-    )
-    settings = {key: value for key, value in training.model.items() if key not in left_out}
+    settings = {key: value for key, value in training.model.items() if key != "name"}
+    if embedded(training) and not several_sources(samples):
+        del settings["embedding"], settings["source_context"]
     model = forecasting.create(str(training.model["name"]), **settings)
     past, recent = split(samples, night, training.valid_days)
     if not len(past) or not len(recent):
