@@ -95,7 +95,8 @@ def test_two_dask_workers_give_the_same_rows_as_one(default_run: Finished, tmp_p
 def test_a_killed_run_goes_on_where_it_stopped(
     default_run: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real, calls = settling._settle_chunk, []
+    real = settling._settle_chunk
+    calls: list[int] = []
 
     def killed(*arguments: Any) -> pd.DataFrame:
         if len(calls) == 2:
