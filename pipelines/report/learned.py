@@ -24,7 +24,8 @@ def embedding_charts(name: str, quality: EmbeddingQuality) -> list[Chart]:
     told = (
         f"{quality.segments} segments of days that training never saw. Nearest-centroid accuracy "
         f"{number(quality.nearest_centroid_accuracy, 3)} (chance {number(quality.chance, 3)}), equal error rate "
-        f"{number(quality.equal_error_rate, 3)} (chance 0.5). The plane holds {number(100 * share, 2)}% of the variance."
+        f"{number(quality.equal_error_rate, 3)} (chance 0.5). The plane holds {number(100 * share, 2)}% of the variance; "
+        "large marks are the centres."
     )
     return [point_map(points, quality.source, f"Embeddings of the sources, {name}", told)]
 

@@ -52,7 +52,7 @@ def training_page(
         sections.append(
             Section(
                 "Scores",
-                "On the validation days, which took no part in the fit.",
+                "On the validation days: the fit did not learn from them, they chose the weights that are kept.",
                 tables=[frame_table("Scores", scores)],
             )
         )

@@ -30,10 +30,9 @@ def point_map(points: FloatArray, group: Sequence[str], title: str, caption: str
             own = points[member == name]
             marker = _MARKERS[(position + position // 8) % len(_MARKERS)]
             style = {"marker": marker, "linestyle": "none", "color": series_colour(position), "markeredgewidth": 0}
-            ax.plot(*own.T, **style, markersize=4, alpha=0.55, label=name)
-            (centre,) = ax.plot(
-                *own.mean(axis=0), **{**style, "markeredgewidth": 1.2}, markersize=10, markeredgecolor=C["ink"]
-            )
+            ax.plot(*own.T, **style, markersize=4, alpha=0.55)
+            edge = {**style, "markeredgewidth": 1.2, "markeredgecolor": C["ink"]}
+            (centre,) = ax.plot(*own.mean(axis=0), **edge, markersize=10, label=name)
             sheet.hint(centre, f"centre of {name}, {len(own)} segments")
         ax.set_xlabel("first principal component")
         unit(ax, "second principal component")
