@@ -122,7 +122,9 @@ class GradientBoosting(Forecaster):
             early_stopping=False,
             random_state=seed,
         )
-        return model.fit(x.reshape(-1, x.shape[-1]), z.reshape(-1))
+        rows = x.reshape(-1, x.shape[-1])
+        never_known = np.isnan(rows).all(axis=0)  # scikit-learn refuses such a column; a constant one is never split on
+        return model.fit(np.where(never_known, 0.0, rows), z.reshape(-1))
 
     def _relative(self, target: str) -> bool:
         chosen = self.transform or (TargetTransform.ASINH if target == "price" else TargetTransform.LINEAR)

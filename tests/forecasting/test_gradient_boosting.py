@@ -98,6 +98,16 @@ def test_an_unknown_condition_is_no_obstacle(market: DayAheadSamples, fitted: Fo
     assert np.isfinite(blind.quantiles).all()
 
 
+def test_a_series_that_was_never_known_in_training_is_left_out(market: DayAheadSamples) -> None:
+    train = market.select(slice(0, 60))
+    train = replace(train, future=np.full_like(train.future, np.nan))
+    model = small()
+    model.fit(train)
+    test = market.select(slice(61, 70))
+    without = model.predict(replace(test, future=np.full_like(test.future, np.nan)))
+    assert np.array_equal(model.predict(test).quantiles, without.quantiles)
+
+
 def test_save_and_load_forecast_to_the_last_bit(market: DayAheadSamples, fitted: Forecaster) -> None:
     test = market.select(slice(200, 210))
     again = small().load_state({name: tensor.clone() for name, tensor in fitted.state().items()})
