@@ -75,6 +75,14 @@ def test_equal_profits_differ_by_nothing() -> None:
     assert p_value == 1.0
 
 
+def test_p_value_of_paired_days() -> None:
+    """Gains of 1, 2, 3 and 6: mean 3, deviation 2.16025, so t = 2.77746 with 3 degrees of freedom: p = 0.06917."""
+    base = np.array([10.0, 40.0, 20.0, 30.0])
+    estimate, p_value = paired_difference(base + np.array([1.0, 2.0, 3.0, 6.0]), base)
+    assert estimate.value == pytest.approx(3.0)
+    assert p_value == pytest.approx(0.06917, abs=5e-5)
+
+
 def test_shapley_shares_of_a_product_of_errors() -> None:
     """cost = 10 a + 6 a b: a alone 10, b alone 0, together 16; the interaction is split in halves."""
 
