@@ -94,7 +94,7 @@ def index_page(zone: str, entries: Sequence[Entry], prefix: str, trail: Sequence
     currency = next((str(e.record["currency"]) for e in reversed(entries) if e.record), "")
     return Page(
         title=f"Nights of {zone}",
-        subtitle=f"{len(days)} delivery days from {min(days)} to {max(days)}",
+        subtitle=f"{_counted(len(days), 'delivery day')} from {_date(min(days))} to {_date(max(days))}",
         status=cast(Status, newest.status),
         reasons=newest.reasons,
         banners=[SIMULATED_BANNER] if any(e.record and e.record["simulated"] for e in entries) else [],
@@ -105,14 +105,14 @@ def index_page(zone: str, entries: Sequence[Entry], prefix: str, trail: Sequence
             Section("All nights", "The newest first.", tables=[_nights_table(days, chosen, prefix, currency)]),
         ],
         footer="A day is settled when its prices, wind and load are in the store. Money as in the case of the plan.",
-        status_words=f"{_WORDS[newest.status]}: the newest night, for {newest.day}",
+        status_words=f"{_WORDS[newest.status]}: the newest night, for {_date(newest.day)}",
         trail=trail,
     )
 
 
 def _run_lead(waiting: Sequence[str]) -> str:
     lead = "Efficiency is income over cost of the plan as it came true. Marked days were degraded or failed."
-    return lead + (f" Not settled yet: {', '.join(waiting[-3:])}." if waiting else "")
+    return lead + (f" Not settled yet: {', '.join(map(_date, waiting[-3:]))}." if waiting else "")
 
 
 def _index_headlines(
@@ -124,13 +124,26 @@ def _index_headlines(
     price = np.array([first_error(runs, "price") for runs in days.values()])
     wind = np.array([first_error(runs, "wind") for runs in days.values()])
     return [
-        Headline("Efficiency", number(efficiency_of(settled)), "", f"{len(settled)} settled days"),
-        Headline("Settled profit", *amount(profit, currency), f"{len(waiting)} days not settled yet"),
+        Headline("Efficiency", number(efficiency_of(settled)), "", _counted(len(settled), "settled day")),
+        Headline("Settled profit", *amount(profit, currency), f"{_counted(len(waiting), 'day')} not settled yet"),
         Headline("Price error", *_mean_error(price, "EUR/MWh"), "mean absolute, morning forecast"),
         Headline("Wind error", *_mean_error(wind, "% of capacity"), "mean absolute"),
-        Headline("Degraded", str(counts["degraded"]), "days", "", "warn" if counts["degraded"] else "good"),
-        Headline("Failed", str(counts["failed"]), "days", "", "bad" if counts["failed"] else "good"),
+        _count_of(counts, "degraded", "warn"),
+        _count_of(counts, "failed", "bad"),
     ]
+
+
+def _count_of(counts: Mapping[str, int], status: str, tone: Literal["warn", "bad"]) -> Headline:
+    number_of, unit = _counted(counts[status], "day").split(" ")
+    return Headline(_WORDS[status], number_of, unit, "", tone if counts[status] else "good")
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _date(day: str) -> str:
+    return f"{pd.Timestamp(day):%d %b %Y}"
 
 
 def _mean_error(values: Any, unit: str) -> tuple[str, str]:

@@ -48,13 +48,15 @@ class Fetched:
 
     records: input name to ``origin``, ``newest`` (delivery time) and ``note``; findings: what the quality rules did to
     this night's data, in words; missing: series that have nothing at all; outages: what the data service said for the
-    series that it did not deliver; simulated: names of series that nobody measured.
+    series that it did not deliver; served: what came from the store in its place, by the newest stored time; simulated:
+    names of series that nobody measured.
     """
 
     records: dict[str, dict[str, Any]] = field(default_factory=dict)
     findings: list[str] = field(default_factory=list)
     missing: list[str] = field(default_factory=list)
     outages: list[str] = field(default_factory=list)
+    served: dict[str, list[str]] = field(default_factory=dict)
     simulated: set[str] = field(default_factory=set)
     rows: int = 0
 
@@ -109,7 +111,7 @@ def fetch(
                 "origin": str(InputOrigin.FALLBACK),
                 "note": "from the store: the service is down",
             }
-    result.findings += [f"the data service: {said}" for said in result.outages]
+    result.findings += _told_of_outages(result)
     return result
 
 
@@ -227,21 +229,22 @@ class _Bringer:
         newest = stored.index[-1]
         due = self.due(self.span.recent, self.span.end, step_of(stored.index[-WEEK_OF_STEPS:], night.step_minutes))
         lag = due[-1] - newest if len(due) else pd.Timedelta(0)
-        words = f"the newest stored value is of {newest.tz_convert(night.market_time_zone):%Y-%m-%d %H:%M %Z}"
+        until = f"{newest.tz_convert(night.market_time_zone):%Y-%m-%d %H:%M %Z}"
         allowed = pd.Timedelta(hours=stale_hours)
         if self.series == "price" and night.mode is Mode.EVENING:
             allowed = pd.Timedelta(0)
         if needed and lag > allowed:
             raise SourceUnavailableError(
-                f"{name}: the data service is down and {words}, {lag / pd.Timedelta(hours=1):g} h behind what is due "
-                f"({allowed / pd.Timedelta(hours=1):g} h are allowed); run again when the service answers; {said}"
+                f"{name}: the data service is down and the newest stored value is of {until}, "
+                f"{lag / pd.Timedelta(hours=1):g} h behind what is due ({allowed / pd.Timedelta(hours=1):g} h are allowed); "
+                f"run again when the service answers; {said}"
             )
         if not needed and lag > pd.Timedelta(0):
             with suppress(DataError):  # no earlier week to borrow from: the forecasters see the values as missing
                 self.keep(
                     stored.iloc[:0][["value", "available_at"]], newest + pd.Timedelta(1, "ns"), self.span.end, stored
                 )
-        self.result.findings.append(f"{name}: the data service did not answer, so the store serves; {words}")
+        self.result.served.setdefault(until, []).append(name)
 
 
 def _pieces(
@@ -269,6 +272,13 @@ def _finer_from(index: pd.DatetimeIndex, time_zone: str) -> list[pd.Timestamp]:
     if len(changed) != 1 or not set(finest) <= {15, 30, 60} or finest.iloc[0] < finest.iloc[-1]:
         return []
     return [changed.index[0].tz_convert("UTC")]
+
+
+def _told_of_outages(result: Fetched) -> list[str]:
+    """One sentence for everything that the store serves, if it does, then what the service said."""
+    parts = [f"{', '.join(names)} (newest value of {until})" for until, names in result.served.items()]
+    sentence = f"the data service did not answer, so the store serves: {'; '.join(parts)}"
+    return [*([sentence] if parts else []), *(f"the data service: {said}" for said in result.outages)]
 
 
 def _bring_or_serve(bringer: _Bringer, stale_hours: float) -> bool:

@@ -160,8 +160,9 @@ def test_without_the_service_the_store_serves_and_the_night_says_how_old_it_is(t
     night = run_night(tmp_path, source=source)
     assert night.code == 0
     assert night.summary["status"] == "degraded"
-    assert "price of COAST_1: the data service did not answer, so the store serves" in night.reasons
-    assert "the newest stored value is of 2022-06-13 23:00 CEST" in night.reasons
+    assert "the data service did not answer, so the store serves: price of COAST_1 (newest value of " in night.reasons
+    assert "price of COAST_1 (newest value of 2022-06-13 23:00 CEST)" in night.reasons
+    assert night.reasons.count("so the store serves") == 1, "one line for all series"
     assert "the data service: price: the service did not answer within 300 s" in night.reasons
     assert night.summary["inputs"]["price"]["origin"] == "fallback"
     assert len(source.asked) == 2, "after two series the service is not asked again"

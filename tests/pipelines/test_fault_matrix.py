@@ -164,7 +164,7 @@ ROWS = [
     Row(
         "service of one series down, store of yesterday",
         "degraded",
-        "load of COAST_1: the data service did not answer",
+        "the data service did not answer, so the store serves: load of COAST_1 (newest value of 2022-06-13 ",
         down_for("load"),
         before=earlier(),
     ),

@@ -96,9 +96,9 @@ def test_what_has_not_come_true_is_shown_as_such(nights: Path, site: Path) -> No
 
 def test_degraded_and_failed_days_are_named_with_their_reasons_in_words_and_colour(site: Path) -> None:
     index = (site / "index.html").read_text(encoding="utf-8")
-    assert re.search(
-        r'<td class=" warn">Degraded</td><td class="">price of COAST_1: the data service did not answer', index
-    )
+    said = "the data service did not answer, so the store serves: price of COAST_1"
+    assert f'<td class=" warn">Degraded</td><td class="">{said}' in index
+    assert "OK: the newest night, for 17 Jun 2022" in index
     assert re.search(r'<td class=" bad">Failed</td><td class="">[^<]*lier', index)
     page = (site / "COAST_1/2022-06-15.html").read_text(encoding="utf-8")
     assert 'class="status degraded"' in page
