@@ -73,4 +73,4 @@ def _against(change: np.ndarray[Any, Any], series: pd.Series, moves: str) -> str
     most = int(change.argmax()) if len(change) else 0
     if not len(change) or change[most] <= SAME:
         return ""
-    return f", but it {moves} by {100 * change[most]:.1f}% from {level(series.index[most])} to {level(series.index[most + 1])}"
+    return f"; it {moves} by {100 * change[most]:.1f}% from {level(series.index[most])} to {level(series.index[most + 1])}"

@@ -68,7 +68,7 @@ def test_a_claim_that_fails_says_where() -> None:
     published = {"x": "x", "checks": [{"column": "profit_mean", "claim": "never_rises", "kind": "general"}]}
     (said,) = findings(rows, published, "USD")
     assert said.startswith("Follows from the model: mean profit never rises with x. It does not hold here: ")
-    assert said.endswith(": 100.0 USD at 1, 90.00 USD at 3, but it rises by 9.1% from 1 to 2.")
+    assert said.endswith(": 100.0 USD at 1, 90.00 USD at 3; it rises by 9.1% from 1 to 2.")
 
 
 def _foresight(**columns: Any) -> pd.DataFrame:
