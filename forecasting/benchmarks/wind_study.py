@@ -1,7 +1,8 @@
 """What a regional forecast and a description of the source are worth to the forecast of single wind farms.
 
 The experiment of Shi et al. 2023, Table 5 (with and without condition, with and without embedding), on real farms, with
-the controls that the paper lacks: an identity table, the embeddings of other farms, and farms that training never saw.
+the controls that the paper lacks: an identity table, plain statistics, the embeddings of other farms or none in a network
+fitted with the true ones, and farms that training never saw.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from forecasting.backtesting import known_before
 from forecasting.benchmarks.wind import WindFarms
 from forecasting.benchmarks.wind_samples import REGIONAL, Condition, wind_samples
+from forecasting.benchmarks.wind_statistics import pair_statistics
 from forecasting.embedding import SourceEncoder
 from forecasting.encoding import SourceContext
 from forecasting.models.base import Forecaster, Prediction
@@ -34,16 +36,17 @@ class Source(StrEnum):
     IDENTITY = "identity"
     POWER_EMBEDDING = "power_embedding"  # the paper's: encoder of the power alone, the last weeks
     JOINT_EMBEDDING = "joint_embedding"  # encoder of power and regional forecast, the last half year
+    STATISTICS = "statistics"  # plain statistics of the same pair over the same time
 
     @property
-    def embedded(self) -> bool:
-        """Whether a source encoder makes the description."""
-        return self in (Source.POWER_EMBEDDING, Source.JOINT_EMBEDDING)
+    def described(self) -> bool:
+        """Whether a vector describes the farm, which a farm that never trained can have as well."""
+        return self not in (Source.NONE, Source.IDENTITY)
 
     @property
     def context(self) -> SourceContext:
         """What the forecaster is set to."""
-        return SourceContext.GIVEN if self.embedded else SourceContext(self.value)
+        return SourceContext.GIVEN if self.described else SourceContext(self.value)
 
 
 @dataclass(frozen=True)
@@ -101,12 +104,23 @@ def embeddings(
     *,
     seed: int = 0,
 ) -> dict[str, NDArray[np.float32]]:
-    """One vector per farm of the fold from the days before ``first``; the encoder is trained on the training farms alone."""
+    """One vector per farm of the fold from the days before ``first``; only the training farms teach encoder and scale."""
+    everyone = tuple(dict.fromkeys((*fold.train, *fold.test)))
+    past = encoder_samples(farms, regional, everyone, first)
+    if source is Source.STATISTICS:
+        return pair_statistics(past, fold.train, **settings)
     channels = ("target",) if source is Source.POWER_EMBEDDING else ("target", REGIONAL)
     encoder = SourceEncoder(channels=channels, **settings)
-    encoder.fit(encoder_samples(farms, regional, fold.train, first), seed=seed)
-    everyone = tuple(dict.fromkeys((*fold.train, *fold.test)))
-    return encoder.describe(encoder_samples(farms, regional, everyone, first))
+    encoder.fit(past.select(np.isin(past.zone, fold.train)), seed=seed)
+    return encoder.describe(past)
+
+
+def controls(vectors: Vectors, seed: int) -> dict[str, dict[str, NDArray[np.float32]]]:
+    """What a fitted network is told in place of the true vectors: those of other farms, and nothing."""
+    return {
+        "shuffled": shuffled(vectors, seed),
+        "zero": {site: np.zeros_like(vector) for site, vector in vectors.items()},
+    }
 
 
 def shuffled(vectors: Vectors, seed: int) -> dict[str, NDArray[np.float32]]:
@@ -119,15 +133,15 @@ def shuffled(vectors: Vectors, seed: int) -> dict[str, NDArray[np.float32]]:
 class ArmForecast:
     """Forecasts of one fitted arm in order of site and day, and what they cost.
 
-    ``site``, ``day`` ``[N]``; ``y`` ``[N, S]``, NaN where power was not published. ``shuffled``: the same network, told the
-    embeddings of other farms.
+    ``site``, ``day`` ``[N]``; ``y`` ``[N, S]``, NaN where power was not published. ``controls``: the same network told
+    something else, see :func:`controls`; empty where no vector describes the farm.
     """
 
     site: NDArray[np.str_]
     day: NDArray[np.datetime64]
     y: FloatArray
     true: Prediction
-    shuffled: Prediction | None
+    controls: Mapping[str, Prediction]
     refits: int
     fit_seconds: float
 
@@ -139,13 +153,12 @@ class ArmForecast:
         """Parts of different days or farms as one."""
         site, day = np.concatenate([part.site for part in parts]), np.concatenate([part.day for part in parts])
         order = np.lexsort((day, site))
-        others = [part.shuffled for part in parts if part.shuffled is not None]
         return ArmForecast(
             site=site[order],
             day=day[order],
             y=np.concatenate([part.y for part in parts])[order],
             true=_stacked([part.true for part in parts], order),
-            shuffled=_stacked(others, order) if others else None,
+            controls={name: _stacked([part.controls[name] for part in parts], order) for name in parts[0].controls},
             refits=sum(part.refits for part in parts),
             fit_seconds=sum(part.fit_seconds for part in parts),
         )
@@ -153,12 +166,9 @@ class ArmForecast:
     def to_arrays(self) -> dict[str, Any]:
         """Plain arrays that say everything."""
         arrays = {name: getattr(self, name) for name in ("site", "day", "y", "refits", "fit_seconds")}
-        for name in ("true", "shuffled"):
-            prediction = getattr(self, name)
-            if prediction is not None:
-                arrays |= {f"{name}_{part}": getattr(prediction, part) for part in _PARTS} | {
-                    "levels": prediction.levels
-                }
+        for name, prediction in {"true": self.true, **self.controls}.items():
+            arrays |= {f"{name}_{part}": getattr(prediction, part) for part in _PARTS}
+        arrays["levels"] = self.true.levels
         return arrays
 
     @classmethod
@@ -175,7 +185,7 @@ class ArmForecast:
             day=arrays["day"],
             y=arrays["y"],
             true=prediction("true"),
-            shuffled=prediction("shuffled") if "shuffled_mean" in arrays else None,
+            controls={name: prediction(name) for name in ("shuffled", "zero") if f"{name}_mean" in arrays},
             refits=int(arrays["refits"]),
             fit_seconds=float(arrays["fit_seconds"]),
         )
@@ -205,8 +215,8 @@ def forecast_arm(
 ) -> ArmForecast:
     """Fit ``factory(source_context=...)`` on the training farms, forecast the test farms from ``first`` to ``last``.
 
-    Training takes the days that were known before ``first``, and again every ``refit_days`` days if given. Embeddings are
-    shuffled in the forecast alone: the fitted network is the same.
+    Training takes the days that were known before ``first``, and again every ``refit_days`` days if given. The controls
+    change the vectors in the forecast alone: the fitted network is the same.
     """
     samples = wind_samples(
         farms, regional, arm.condition, tuple(dict.fromkeys((*fold.train, *fold.test))), history_days
@@ -223,9 +233,9 @@ def forecast_arm(
         if vectors is not None and isinstance(model, NeuralForecaster):
             model.set_context(vectors)
         report = model.fit(known_before(training, block[0]), seed=seed)
-        true, other = model.predict(rows), None
+        true, told = model.predict(rows), {}
         if vectors is not None and isinstance(model, NeuralForecaster):
-            other = model.set_context(shuffled(vectors, seed)).predict(rows)
+            told = {name: model.set_context(other).predict(rows) for name, other in controls(vectors, seed).items()}
         y = rows.y.astype(np.float64)
-        parts.append(ArmForecast(rows.zone, rows.day, y, true, other, refits=1, fit_seconds=report.seconds))
+        parts.append(ArmForecast(rows.zone, rows.day, y, true, told, refits=1, fit_seconds=report.seconds))
     return ArmForecast.joined(parts)

@@ -56,7 +56,7 @@ class PowerCurve(NeuralForecaster):
 
     name: ClassVar[str] = "power_curve"
     training_defaults: ClassVar[Mapping[str, Any]] = {
-        "steps": 300,
+        "steps": 1500,
         "batch_size": 32,
         "learning_rate": 2e-3,
         "cosine": False,
@@ -66,10 +66,10 @@ class PowerCurve(NeuralForecaster):
     def __init__(
         self,
         *,
-        width: int = 64,
-        summary: int = 32,
-        dropout: float = 0.15,
-        summary_dropout: float = 0.3,
+        width: int = 192,
+        summary: int = 8,
+        dropout: float = 0.5,
+        summary_dropout: float = 0.5,
         history_days: int = 14,
         condition: bool = True,
         source_context: str = "none",

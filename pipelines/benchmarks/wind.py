@@ -93,7 +93,7 @@ class WindSettings:
         strangers = not set(fold.test) <= set(fold.train)
         for condition in self.never_seen if strangers else self.conditions:
             for source in self.sources:
-                untold = condition is Condition.NONE or (strangers and not source.embedded)
+                untold = condition is Condition.NONE or (strangers and not source.described)
                 if source is Source.NONE or not untold:
                     yield Arm(condition, source)
 
@@ -181,7 +181,7 @@ def _fit(
     parts: Path,
 ) -> ArmForecast:
     vectors = None
-    if arm.source.embedded:
+    if arm.source.described:
         vectors = load_arrays(
             parts,
             f"{arm.source} {fold.name} seed {seed}",

@@ -43,13 +43,11 @@ def study_rows(forecasts: Forecasts) -> list[dict[str, Any]]:
         arms = list(dict.fromkeys(arm for found, arm, _ in forecasts if found == group))
         single = {arm: _runs(forecasts, group, arm) for arm in arms}
         for arm in arms:
-            for control in (False, True):
-                runs = single[arm]
-                if control and any(run.shuffled is None for run in runs):
-                    continue
+            runs = single[arm]
+            for control in (None, *runs[0].controls):
                 predictions = [_prediction(run, control) for run in runs]
                 errors = np.array([_rmse(run.y, p) for run, p in zip(runs, predictions, strict=True)])
-                label = f"{arm.label}, shuffled" if control else arm.label
+                label = arm.label if control is None else f"{arm.label}, {control}"
                 average = _average(predictions)
                 shared = {
                     "site": group,
@@ -79,9 +77,8 @@ def _runs(forecasts: Forecasts, group: str, arm: Arm) -> list[ArmForecast]:
     return [run for (found, other, _), run in forecasts.items() if (found, other) == (group, arm)]
 
 
-def _prediction(run: ArmForecast, control: bool) -> Prediction:
-    prediction = run.shuffled if control else run.true
-    assert prediction is not None
+def _prediction(run: ArmForecast, control: str | None = None) -> Prediction:
+    prediction = run.true if control is None else run.controls[control]
     return Prediction(
         np.clip(prediction.mean, *_RANGE), prediction.std, np.clip(prediction.quantiles, *_RANGE), prediction.levels
     )
@@ -105,7 +102,7 @@ def _gain(
     """Share by which the RMSE is lower than that of ``other``, run by run."""
     if other is None:
         return {}
-    theirs = np.array([_rmse(run.y, _prediction(run, False)) for run in other])
+    theirs = np.array([_rmse(run.y, _prediction(run)) for run in other])
     gains = 1.0 - errors / theirs
     found = {name: float(gains.mean())}
     if interval and len(gains) > 1 and gains.any():
@@ -132,7 +129,7 @@ def prediction_frame(forecasts: Forecasts) -> pd.DataFrame:
     frames = []
     for group, arm in dict.fromkeys((group, arm) for group, arm, _ in forecasts):
         runs = _runs(forecasts, group, arm)
-        average = _average([_prediction(run, False) for run in runs])
+        average = _average([_prediction(run) for run in runs])
         first, slots = runs[0], runs[0].y.shape[1]
         columns = {f"q{round(100 * q):02d}": average.quantiles[..., average.levels.index(q)] for q in _SHOWN_LEVELS}
         frames.append(

@@ -11,11 +11,13 @@ import pytest
 from forecasting.benchmarks.wind import WindFarms
 from forecasting.benchmarks.wind_regional import RegionalForecaster, regional_power
 from forecasting.benchmarks.wind_samples import REGIONAL, Condition, wind_samples
+from forecasting.benchmarks.wind_statistics import _statistics, pair_statistics
 from forecasting.benchmarks.wind_study import (
     Arm,
     ArmForecast,
     Source,
     embeddings,
+    encoder_samples,
     forecast_arm,
     known_fold,
     shuffled,
@@ -26,7 +28,7 @@ from forecasting.models import create
 from tests.forecasting.wind_farms import make_farms
 
 FIRST, LAST = np.datetime64("2020-05-01"), np.datetime64("2020-05-20")
-REGION = RegionalForecaster(rounds=10, leaves=6, folds=3, refit_days=10)
+REGION = RegionalForecaster(nets=1, width=16, steps=100, batch_hours=64, folds=3, refit_days=10)
 SMALL_ENCODER = {"segment_days": 3, "average_days": 30, "steps": 2, "bank": 2, "width": 8, "size": 4}
 
 
@@ -102,6 +104,46 @@ def test_embeddings_end_before_the_test(farms: WindFarms, regional: np.ndarray) 
     assert all(np.array_equal(before[site], after[site]) for site in farms.sites)
 
 
+def test_regional_forecast_goes_on_where_some_farms_lack_weather_or_power(farms: WindFarms) -> None:
+    u, v, power = farms.u.copy(), farms.v.copy(), farms.power.copy()
+    u[0, 40:45], v[0, 40:45], power[1, 50:55] = np.nan, np.nan, np.nan
+    u[:, 60], v[:, 60] = np.nan, np.nan
+    published = REGION.publish(replace(farms, u=u, v=v, power=power), farms.sites, FIRST)
+    assert np.isnan(published[60]).all() and np.isfinite(np.delete(published, 60, axis=0)).all()
+
+
+def test_statistics_tell_how_a_farm_answers_its_region() -> None:
+    farms = make_farms(3, 60)
+    region = regional_power(farms, farms.sites)
+    double = replace(farms, power=np.stack([region, 2.0 * region, region * region]))
+    samples = encoder_samples(double, region, double.sites, np.datetime64("2020-02-29"))
+    same, twice = (_statistics(p, region, "1") for p in (region, 2.0 * region))
+    assert len(same) == 22
+    assert same[2:6] == pytest.approx(
+        [0.0, 0.0, 1.0, 1.0], abs=1e-9
+    )  # mean and spread of departure, slope, correlation
+    assert twice[4:6] == pytest.approx([2.0, 1.0])
+    assert twice[2] == pytest.approx(region.mean())
+    vectors = pair_statistics(samples, ("1", "2"), average_days=30)
+    assert np.stack([vectors["1"], vectors["2"]]).mean(axis=0) == pytest.approx(0.0, abs=1e-5)
+    assert set(vectors) == {"1", "2", "3"} and np.isfinite(vectors["3"]).all()
+    nothing = np.full((2, 24), np.nan)
+    with pytest.raises(DataError, match="farm 7"):
+        _statistics(nothing, nothing, "7")
+
+
+def test_statistics_of_held_out_farms_are_on_the_scale_of_the_others(farms: WindFarms, regional: np.ndarray) -> None:
+    fold = unseen_folds(farms.sites)[0]
+    strangers = farms.power.copy()
+    strangers[:2] = 1.0 - strangers[:2]
+    vectors = [
+        embeddings(data, regional, fold, Source.STATISTICS, FIRST, {"average_days": 60})
+        for data in (farms, replace(farms, power=strangers))
+    ]
+    assert np.array_equal(vectors[0]["3"], vectors[1]["3"])
+    assert not np.array_equal(vectors[0]["1"], vectors[1]["1"])
+
+
 def test_shuffled_embeddings_are_the_same_ones_at_other_farms() -> None:
     vectors = {str(k): np.full(3, k, dtype=np.float32) for k in range(5)}
     for seed in range(6):
@@ -136,7 +178,7 @@ def test_forecasts_of_the_first_day_do_not_see_the_test(farms: WindFarms, region
     first_day = runs[0].day == FIRST
     assert np.array_equal(runs[0].true.quantiles[first_day], runs[1].true.quantiles[first_day])
     assert not np.array_equal(runs[0].true.quantiles[~first_day], runs[1].true.quantiles[~first_day])
-    assert runs[0].shuffled is None and runs[0].refits == 1
+    assert not runs[0].controls and runs[0].refits == 1
 
 
 def test_unseen_farms_are_forecast_with_their_own_embedding_and_with_another(
@@ -150,10 +192,12 @@ def test_unseen_farms_are_forecast_with_their_own_embedding_and_with_another(
     )  # fmt: skip
     assert set(run.site) == {"3", "4"} and run.refits == 2 and len(run) == 40
     assert (np.diff(run.day[run.site == "3"]).astype(int) == 1).all()
-    assert run.shuffled is not None and not np.array_equal(run.true.mean, run.shuffled.mean)
+    assert set(run.controls) == {"shuffled", "zero"}
+    assert all(not np.array_equal(run.true.mean, told.mean) for told in run.controls.values())
     again = ArmForecast.from_arrays({key: np.asarray(value) for key, value in run.to_arrays().items()})
     assert np.array_equal(again.true.quantiles, run.true.quantiles)
-    assert again.shuffled is not None and np.array_equal(again.shuffled.mean, run.shuffled.mean)
+    assert set(again.controls) == {"shuffled", "zero"}
+    assert all(np.array_equal(again.controls[name].mean, run.controls[name].mean) for name in again.controls)
     assert again.true.levels == run.true.levels
 
 
@@ -161,7 +205,7 @@ def test_power_curve_of_other_farms_fits_a_new_one_without_its_past(farms: WindF
     samples = wind_samples(farms, regional, Condition.REGIONAL_AND_WEATHER, farms.sites, history_days=7)
     train = samples.select((samples.zone != "1") & (samples.day < FIRST))
     asked = samples.select((samples.zone == "1") & (samples.day >= FIRST))
-    model = create("power_curve", width=16, history_days=7, training={"steps": 150, "checks": 1})
+    model = create("power_curve", width=16, dropout=0.15, history_days=7, training={"steps": 150, "checks": 1})
     model.fit(train, seed=0)
     prediction = model.predict(asked)
     error = np.abs(prediction.mean - asked.y).mean()

@@ -58,7 +58,8 @@ def small(tmp_path: Path) -> list[str]:
         "benchmark=wind", f"benchmark.root={tmp_path}", f"benchmark.layout={tmp_path / 'layout.yaml'}",
         "benchmark.test_from=2020-04-08", "benchmark.test_until=2020-04-17", "benchmark.history_days=7",
         "benchmark.conditions=[none,regional]", "benchmark.sources=[none,identity,joint_embedding]", "seeds=2",
-        "benchmark.regional.rounds=5", "benchmark.regional.folds=2", "benchmark.regional.refit_days=null",
+        "benchmark.regional.nets=1", "benchmark.regional.steps=20", "benchmark.regional.folds=2",
+        "benchmark.regional.refit_days=null",
         f"benchmark.embeddings={{joint_embedding: {encoder}}}",
         "+benchmark.forecaster.width=8", "benchmark.forecaster.history_days=7",
         "+benchmark.forecaster.training={steps: 5, checks: 1}",
@@ -71,7 +72,8 @@ def test_a_killed_run_goes_on_and_gives_what_an_unbroken_one_gives(
     whole = run_here("benchmark", tmp_path / "whole", f"parts={tmp_path / 'parts_a'}", *small)
     rows = pd.DataFrame(whole.outcome.record["rows"]).set_index(["site", "model"])
     assert set(rows.loc["known farms"].index) == {
-        "none", "regional", "regional + identity", "regional + joint_embedding", "regional + joint_embedding, shuffled"
+        "none", "regional", "regional + identity", "regional + joint_embedding", "regional + joint_embedding, shuffled",
+        "regional + joint_embedding, zero",
     }  # fmt: skip
     assert "regional + identity" not in rows.loc["never-seen farms"].index
     assert (rows["seeds"] == 2).all() and (rows["days"] == 10).all()
