@@ -28,7 +28,8 @@ def findings(done: pd.DataFrame, published: Mapping[str, Any], currency: str = "
     for check in published.get("checks", ()):
         part = done if check.get("where") is None else done[done[published["by"]].astype(str) == str(check["where"])]
         series = part.groupby(str(published["x"]))[check["column"]].mean().dropna()
-        where = "" if check.get("where") is None else f" ({plain(published['by'])}: {check['where']})"
+        chosen = (published.get("names") or {}).get(check.get("where"), check.get("where"))
+        where = "" if chosen is None else f" ({plain(published['by'])}: {chosen})"
         by = "Follows from the model" if check["kind"] == "general" else "The paper reports"
         verdict, claimed, shown = _verdict(series, check, quantity_unit(str(check["column"]), currency))
         answer = "holds here" if verdict else "does not hold here"
@@ -63,7 +64,8 @@ def _verdict(series: pd.Series, check: Mapping[str, Any], unit: str) -> tuple[bo
         case "zero_up_to":
             zeros = next((at for at, value in enumerate(values) if abs(value) > SAME), len(values))
             reached = f"zero up to {level(series.index[zeros - 1])}" if zeros else "at no point zero"
-            return zeros == len(values), "is zero", f"it is {reached}"
+            beyond = f", not at {level(series.index[zeros])}" if 0 < zeros < len(values) else ""
+            return zeros == len(values), "is zero", f"it is {reached}{beyond}"
         case other:
             raise ValueError(f"published.checks: no claim is named {other}")
 
@@ -73,4 +75,6 @@ def _against(change: np.ndarray[Any, Any], series: pd.Series, moves: str) -> str
     most = int(change.argmax()) if len(change) else 0
     if not len(change) or change[most] <= SAME:
         return ""
-    return f"; it {moves} by {100 * change[most]:.1f}% from {level(series.index[most])} to {level(series.index[most + 1])}"
+    return (
+        f"; it {moves} by {100 * change[most]:.1f}% from {level(series.index[most])} to {level(series.index[most + 1])}"
+    )

@@ -71,6 +71,13 @@ SWEEP_NAMES: dict[str, str] = {
     "stochastic.promised": "profit promised on the scenarios",
     "stochastic.worst_days_mean": "mean of the worst days",
     "stochastic.deterministic_worst_days_mean": "mean of the worst days, plan on the forecast",
+    "case.soft_open_point.buses": "buses of the converters",
+    "case.pv_scale": "PV, times that of the case",
+    "figures.over_limit": "bus-hours over the limits",
+    "figures.lowest": "lowest voltage",
+    "figures.highest": "highest voltage",
+    "figures.line_losses": "line losses",
+    "figures.converter_losses": "converter losses",
 }
 
 
@@ -82,6 +89,7 @@ MONEY = frozenset(
         "regret_mean",
         "penalty.wind",
         "gain",
+        "objective",
         "stochastic.vss",
         "stochastic.promised",
         "stochastic.worst_days_mean",
