@@ -63,7 +63,8 @@ class Record:
 
     night, delivery_day: the newest night entered. confirmed: newest instant at which the champion stood a comparison.
     told: forecasts whose truth is not known yet, by delivery day, role and place. losses: by delivery day and role, since
-    the champion took over. event: what changed on the newest night, in words.
+    the champion took over. event: what changed on the newest night, in words. unfinished: the newest night whose training
+    from nothing was broken off.
     """
 
     champion: Contestant
@@ -76,6 +77,7 @@ class Record:
     told: Mapping[str, Mapping[str, Told]] = field(default_factory=dict)
     losses: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     event: str = ""
+    unfinished: pd.Timestamp | None = None
 
     def contestant(self, role: Role) -> Contestant | None:
         """Who has the role."""
@@ -226,4 +228,5 @@ def _from_json(content: Mapping[str, Any]) -> Record:
         },
         losses=content["losses"],
         event=str(content["event"]),
+        unfinished=content.get("unfinished") and pd.Timestamp(content["unfinished"]),
     )

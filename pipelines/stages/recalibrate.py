@@ -212,10 +212,16 @@ class Contest:
         # half a day of room: nights do not start at the same minute
         if as_of - newest.learned < pd.Timedelta(days=self.rules.every_nights - 0.5):
             return
+        from_nothing = self._rebuild_due(champion, record)
+        if from_nothing and self.budget.left < self.budget.seconds / 2:
+            self._events.append("no new challenger: its training from nothing waits for a night with more time left")
+            return
         try:
             with self.budget.spend():
-                model, rebuilt = self._renewed(champion, samples, record)
+                model, rebuilt = self._renewed(champion, samples, record, from_nothing)
         except BudgetExceededError as error:
+            if from_nothing:
+                self.record = replace(record, unfinished=as_of)
             self._events.append(f"no new challenger: {error}")
             return
         except MODEL_FAILURES as error:
@@ -227,14 +233,21 @@ class Contest:
         predict.save(path, model, samples, self.night, self.training)
         self.record = replace(record, challenger=Contestant(path.name, as_of, rebuilt))
 
-    def _renewed(self, champion: Trained, samples: DayAheadSamples, record: Record) -> tuple[Forecaster, pd.Timestamp]:
+    def _rebuild_due(self, champion: Trained, record: Record) -> bool:
+        """Whether a line that could be warm-started is old; one that could not be rebuilt in time goes on being warm-started."""
+        if record.challenger is not None or not isinstance(champion.forecaster.model, WarmStarting):
+            return False
+        moments = [record.champion.rebuilt, *([record.unfinished] if record.unfinished is not None else [])]
+        return bool(self.night.as_of - max(moments) > pd.Timedelta(days=self.rules.rebuild_days))
+
+    def _renewed(
+        self, champion: Trained, samples: DayAheadSamples, record: Record, from_nothing: bool
+    ) -> tuple[Forecaster, pd.Timestamp]:
         """A model that has learned the newest days, and when its line was trained from nothing."""
         as_of, line, begun = self.night.as_of, record.champion, champion.forecaster.model
         if record.challenger is not None:
             line, begun = record.challenger, forecasting.load(self._file(record.challenger)).model
-        elif as_of - line.rebuilt > pd.Timedelta(days=self.rules.rebuild_days):
-            return predict.train(samples, self.night, self.training)[0], as_of
-        if not isinstance(begun, WarmStarting):
+        if from_nothing or not isinstance(begun, WarmStarting):
             return predict.train(samples, self.night, self.training)[0], as_of
         meta = champion.forecaster.meta
         copy = forecasting.create(meta.model, **meta.settings).load_state(begun.state())

@@ -85,13 +85,16 @@ class Mornings:
     store: Store
     folder: Path
 
-    def forecast(self, number: int, model: Mapping[str, Any] = NAIVE, **changed: Any) -> TargetForecasts:
-        """The forecast of morning ``number``, with the contest of its forecasters."""
+    def forecast(
+        self, number: int, model: Mapping[str, Any] = NAIVE, spent_s: float = 0.0, **changed: Any
+    ) -> TargetForecasts:
+        """The forecast of morning ``number``, with the contest of its forecasters; ``spent_s`` of the budget are gone."""
         rules = rules_of({**RULES, **changed})
         training = Training(model, train_days=40, valid_days=21, lookback_days=14, seed=0)
+        budget = TimeBudget(rules.budget_s if rules else 0.0)
+        budget.left -= spent_s
         desk = ForecastDesk(
-            self.store, "synthetic", night_of(number), MORNING, training, self.folder, 14.0, (), {}, rules,
-            TimeBudget(rules.budget_s if rules else 0.0),
+            self.store, "synthetic", night_of(number), MORNING, training, self.folder, 14.0, (), {}, rules, budget,
         )  # fmt: skip
         return desk.forecast(PRICE, Phases())
 
@@ -285,6 +288,29 @@ def test_a_line_that_is_old_is_challenged_by_one_trained_from_nothing(
     assert len(fitted) == 2
     mornings.forecast(3, SMALL, rebuild_days=1.5)
     assert len(fitted) == 2, "a challenger that stands goes on learning by warm starts"
+
+
+def test_a_line_that_cannot_be_rebuilt_in_time_goes_on_being_warm_started(
+    mornings: Mornings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mornings.forecast(0, SMALL)
+    monkeypatch.setattr(predict, "train", lambda *_: time.sleep(60))
+    broken = mornings.forecast(2, SMALL, rebuild_days=1.5, budget_s=0.3).contest
+    assert broken is not None
+    assert broken["event"] == "no new challenger: it did not end within the 0.3 s of the night"
+    after = mornings.forecast(3, SMALL, rebuild_days=1.5).contest
+    assert after is not None
+    assert (after["event"], after["challenger"]) == ("", learned(3)), "a warm start of the old line"
+
+
+def test_a_rebuild_waits_for_a_night_on_which_others_left_it_time(mornings: Mornings) -> None:
+    mornings.forecast(0, SMALL)
+    contest = mornings.forecast(2, SMALL, spent_s=15.0, rebuild_days=1.5).contest
+    assert contest is not None
+    assert contest["event"].endswith("its training from nothing waits for a night with more time left")
+    tomorrow = mornings.forecast(3, SMALL, rebuild_days=1.5).contest
+    assert tomorrow is not None
+    assert tomorrow["challenger"] == learned(3)
 
 
 def test_a_network_is_warm_started_and_keeps_the_date_of_its_line(mornings: Mornings) -> None:
