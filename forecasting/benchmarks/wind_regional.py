@@ -111,7 +111,8 @@ class RegionalForecaster:
             net = self._trained(x, each, self.nets * seed + number)
             with torch.inference_mode():
                 total += net(new).mean(dim=1)
-        return np.clip((total / self.nets).double().numpy().reshape(-1, HOURS), 0.0, None)
+        mean: FloatArray = (total / self.nets).double().numpy()
+        return mean.reshape(-1, HOURS).clip(0.0, None)
 
     def _trained(self, x: Tensor, power: Tensor, seed: int) -> nn.Module:
         """A perceptron ``[n, features] -> [n, farms]``; hours whose power is unknown at a farm do not count there."""
@@ -130,7 +131,7 @@ class RegionalForecaster:
                 error = (net(x[rows]) - power[rows]) * known[rows]
                 loss = error.square().mean() + _REGION_WEIGHT * error.mean(dim=1).square().mean()
                 optimizer.zero_grad()
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 optimizer.step()
                 schedule.step()
         return net.eval()
