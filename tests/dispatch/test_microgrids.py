@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pyomo.environ as pyo
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -135,6 +136,16 @@ def evening() -> MicrogridsCase:
 @pytest.fixture(scope="module")
 def solved() -> dispatch.Schedule:
     return dispatch.solve(evening(), options=PATIENT)
+
+
+def test_scip_agrees_from_a_first_answer_by_parts_of_the_day(solved: dispatch.Schedule) -> None:
+    built = build_exact(market_inputs(evening()))
+    binaries = [v for v in built.model.component_data_objects(pyo.Var, active=True) if v.is_binary()]
+    staged = [variable for stage in built.stages for variable in stage]
+    assert len(built.stages) == 2 and {id(v) for v in staged} == {id(v) for v in binaries}
+    second = dispatch.solve(evening(), solver="scip", options=PATIENT)
+    assert second.certificate.passed and second.gap is not None and second.gap <= 1e-4
+    assert second.objective == pytest.approx(solved.objective, rel=2e-4)
 
 
 def test_everybody_gains_against_the_grid_tariffs(solved: dispatch.Schedule) -> None:
