@@ -94,7 +94,7 @@ def index_page(zone: str, entries: Sequence[Entry], prefix: str, trail: Sequence
     currency = next((str(e.record["currency"]) for e in reversed(entries) if e.record), "")
     return Page(
         title=f"Nights of {zone}",
-        subtitle=f"{_counted(len(days), 'delivery day')} from {_date(min(days))} to {_date(max(days))}",
+        subtitle=_span(list(days)),
         status=cast(Status, newest.status),
         reasons=newest.reasons,
         banners=[SIMULATED_BANNER] if any(e.record and e.record["simulated"] for e in entries) else [],
@@ -108,6 +108,13 @@ def index_page(zone: str, entries: Sequence[Entry], prefix: str, trail: Sequence
         status_words=f"{_WORDS[newest.status]}: the newest night, for {_date(newest.day)}",
         trail=trail,
     )
+
+
+def _span(days: Sequence[str]) -> str:
+    first, last = min(days), max(days)
+    without = (pd.Timestamp(last) - pd.Timestamp(first)).days + 1 - len(days)
+    text = f"{_counted(len(days), 'delivery day')} from {_date(first)} to {_date(last)}"
+    return text + (f"; {_counted(without, 'day')} between them without any night" if without else "")
 
 
 def _run_lead(waiting: Sequence[str]) -> str:

@@ -107,6 +107,13 @@ def test_degraded_and_failed_days_are_named_with_their_reasons_in_words_and_colo
     assert "Failed: nothing was published" in failed
 
 
+def test_days_on_which_no_night_was_run_are_counted(tmp_path: Path) -> None:
+    for name, day in (("first", "13"), ("last", "16")):
+        run_night(tmp_path, name=name, as_of=f"2022-06-{day}T11:30+02:00")
+    index = refresh_site(Store(tmp_path / "store" / "synthetic"), tmp_path / "site").index.read_text(encoding="utf-8")
+    assert "2 delivery days from 14 Jun 2022 to 17 Jun 2022; 2 days between them without any night" in index
+
+
 class Links(HTMLParser):
     """Every address that a page refers to, its ids, and its table and landmark tags."""
 
