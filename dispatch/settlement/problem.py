@@ -138,6 +138,13 @@ class FirstStage:
             **{f.name: np.stack([np.asarray(getattr(p, f.name)) for p in plans]) for f in fields(FirstStage)}
         )
 
+    @staticmethod
+    def one_after_another(plans: Sequence[FirstStage]) -> FirstStage:
+        """Stacks of plans joined along their realisations."""
+        return FirstStage(
+            **{f.name: np.concatenate([np.asarray(getattr(p, f.name)) for p in plans]) for f in fields(FirstStage)}
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class Realisations:
