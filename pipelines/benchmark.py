@@ -39,6 +39,7 @@ def run(run: Run) -> Outcome:
     rows: list[dict[str, Any]] = []
     tables: list[pd.DataFrame] = []
     weights: dict[str, dict[str, float]] = {}
+    variants: list[str] = []
     with run.phases.phase("score", "scoring"):
         for task in tasks:
             plan = (str(config["model"]["name"]), members, results, Combining.of(config))
@@ -47,6 +48,7 @@ def run(run: Run) -> Outcome:
             rows += [row for part in parts_alone for row in score_rows(task, part) if row["slice"] == "all"]
             tables.append(prediction_table(task, [forecast, *parts_alone]))
             weights[task.place] = dict(forecast.weights)
+            variants = [part.model for part in parts_alone]
     table = pd.DataFrame(rows).astype({"refits": "Int64"})
     overall = table[table["slice"] == "all"].sort_values([tasks[0].kind, "mae"])
     kept = [tasks[0].kind, *(key for key in SUMMARY_KEYS if key in overall)]
@@ -75,7 +77,8 @@ def run(run: Run) -> Outcome:
             overall[kept].dropna(axis=1, how="all"),
             summary,
             published=published,
-            charts=_hourly_charts(table, tasks),
+            variants=variants,
+            charts=_hourly_charts(table[~table["model"].isin(variants)], tasks),
             sections=sections,
         )
         run.folder.text("report.html", render(page))

@@ -11,6 +11,7 @@ from pipelines.report.charts import bars
 from pipelines.report.page import Headline, Page, Section
 from pipelines.report.provenance import provenance_section
 from pipelines.report.tables import frame_table
+from pipelines.report.words import plain
 
 #: Columns of the terminal table.
 _SHOWN = ("zone", "mae", "rmae", "reference_mae", "naive_mae", "gain", "dm_p", "coverage_90", "seconds")
@@ -29,7 +30,7 @@ def zones_page(table: pd.DataFrame, summary: Mapping[str, Any]) -> Page:
             f"Lower mean absolute error than {reference} in {summary['beaten']} of {summary['zones']} zones, in "
             f"{summary['beaten_significantly']} of them by the Diebold-Mariano test at 5%.",
             [bars(gains, f"Gain over {reference} in MAE", "%", "Positive: the average is better.")],
-            [frame_table("Scores by zone", table)],
+            [frame_table("Scores by zone", table.rename(columns=_titles(table, reference)))],
         )
     ]
     if excluded:
@@ -45,6 +46,15 @@ def zones_page(table: pd.DataFrame, summary: Mapping[str, Any]) -> Page:
         headlines=[Headline("Zones beaten", f"{summary['beaten']} of {summary['zones']}", "", f"against {reference}")],
         sections=sections,
     )
+
+
+def _titles(table: pd.DataFrame, reference: str) -> dict[str, str]:
+    named = {f"{name}_mae": f"{plain(name)} MAE" for name in (*_members(table), "naive")}
+    return {"reference_mae": f"{reference} MAE", "dm_p": "Diebold-Mariano p", "gain": f"gain over {reference}"} | named
+
+
+def _members(table: pd.DataFrame) -> list[str]:
+    return [str(name).removesuffix("_weight") for name in table.columns if str(name).endswith("_weight")]
 
 
 def headline(table: pd.DataFrame, record: Mapping[str, Any]) -> str:

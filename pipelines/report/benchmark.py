@@ -8,7 +8,7 @@ from typing import Any
 import pandas as pd
 
 from pipelines.report.charts import Chart, bars
-from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section
+from pipelines.report.page import SIMULATED_BANNER, Headline, Page, Section, Table
 from pipelines.report.provenance import provenance_section
 from pipelines.report.tables import frame_table
 from pipelines.report.words import number, plain
@@ -22,6 +22,7 @@ def benchmark_page(
     summary: Mapping[str, Any],
     *,
     published: Sequence[str] = (),
+    variants: Sequence[str] = (),
     charts: Sequence[Chart] = (),
     sections: Sequence[Section] = (),
     links: Sequence[tuple[str, str]] = (),
@@ -31,15 +32,18 @@ def benchmark_page(
     rows: records with ``market``, ``site`` or ``task``, ``model`` and the scores (``mae``, ``rmae``, ``smape``, ``rmse``,
         ``crps``, ``coverage_90``, ``days``, ``refits``, ``train_seconds``, ``predict_seconds``).
     published: models whose figures are the published ones; bars of all others are in the accent colour.
-    charts: further figures (a fan of one test day, scores by hour), put first; sections: put before the scores.
+    variants: models that are parts of another, or another less one part; they are listed after it and not drawn.
+    charts: scores by hour of the day, put first; sections: put before the scores.
     """
     table = pd.DataFrame(rows)
     place = next((name for name in ("market", "site", "task") if name in table.columns), "site")
-    parts = [Section("Examples", "", charts)] if charts else []
+    parts = [Section("By hour of the day", "", charts)] if charts else []
     parts += sections
     headlines = []
     for name, part in table.groupby(place, sort=False) if place in table.columns else []:
-        ranked = part.sort_values("mae") if "mae" in part.columns else part
+        everything = part.sort_values("mae") if "mae" in part.columns else part
+        less = everything["model"].isin(list(variants))
+        ranked = everything[~less]
         drawn = [
             _score_bars(ranked, score, label, published)
             for score, label in DRAWN_SCORES.items()
@@ -48,11 +52,12 @@ def benchmark_page(
         lead = ""
         if "mae" in ranked.columns and ranked["mae"].notna().any():
             best = ranked.iloc[0]
-            lead = f"Lowest MAE: {plain(best['model'])} with {number(float(best['mae']))}, over {number(best.get('days'))} days."
+            lead = f"Lowest MAE: {plain(best['model'])} with {number(float(best['mae']))}{_over(best)}."
             headlines.append(Headline(f"Best on {name}", number(float(best["mae"])), "MAE", plain(best["model"])))
-        shown = ranked.drop(columns=[place]).dropna(axis=1, how="all")
-        first = ["model", *(c for c in shown.columns if c != "model")]
-        parts.append(Section(str(name), lead, drawn, [frame_table(f"Scores on {name}", shown[first])]))
+        tables = [_scores(f"Scores on {name}", ranked, place)]
+        if less.any():
+            tables.append(_scores("What each part is worth", everything[less], place))
+        parts.append(Section(str(name), lead, drawn, tables))
     parts.append(provenance_section(summary, "UTC"))
     return Page(
         title=f"Benchmark {summary.get('benchmark', '')}".strip(),
@@ -64,6 +69,16 @@ def benchmark_page(
         sections=parts,
         links=links,
     )
+
+
+def _scores(caption: str, ranked: pd.DataFrame, place: str) -> Table:
+    shown = ranked.drop(columns=[place]).dropna(axis=1, how="all")
+    return frame_table(caption, shown[["model", *(c for c in shown.columns if c != "model")]])
+
+
+def _over(best: pd.Series) -> str:
+    days = best.get("days")
+    return "" if days is None or pd.isna(days) else f", over {int(days)} days"
 
 
 def _score_bars(ranked: pd.DataFrame, score: str, label: str, published: Sequence[str]) -> Chart:

@@ -173,8 +173,10 @@ def quantity_name(quantity: str) -> str:
 
 
 def plain(name: str) -> str:
-    """An identifier in words; the usual scores are written as the field writes them."""
+    """An identifier in words; the usual scores are written as the field writes them, codes in capitals stay (``DK_1``)."""
     text = str(name)
+    if text.isupper():
+        return text
     for end, words in (("_low", " from"), ("_high", " to")):  # ends of an interval
         if text.endswith(end) and text.removesuffix(end) in SWEEP_NAMES:
             return SWEEP_NAMES[text.removesuffix(end)] + words

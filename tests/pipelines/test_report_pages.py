@@ -104,6 +104,21 @@ def test_a_benchmark_is_ranked_by_error_with_the_published_ones_beside() -> None
     assert "published 1.700" in page.sections[0].figures[0].description
 
 
+def test_parts_of_a_forecaster_are_listed_after_it_and_are_never_the_best() -> None:
+    rows = [
+        {"market": "NP", "model": "ensemble", "mae": 1.6, "days": 728.0},
+        {"market": "NP", "model": "ensemble without lear", "mae": 1.5, "days": 728.0},
+        {"market": "NP", "model": "naive", "mae": 3.1, "days": 728.0},
+    ]
+    page = benchmark_page(rows, summary(benchmark="epf"), published=["naive"], variants=["ensemble without lear"])
+    assert page.headlines[0].note == "ensemble"
+    assert page.sections[0].lead == "Lowest MAE: ensemble with 1.600, over 728 days."
+    scores, parts = page.sections[0].tables
+    assert [row[0] for row in scores.rows] == ["ensemble", "naive"]
+    assert [row[0] for row in parts.rows] == ["ensemble without lear"]
+    assert "without" not in page.sections[0].figures[0].description
+
+
 def test_an_evaluation_shows_its_intervals_and_penalties() -> None:
     profit = np.linspace(100, 200, 101)
     record = summary(
