@@ -147,6 +147,7 @@ def _headline(table: pd.DataFrame, tasks: list[PaperTask]) -> str:
             chosen = table[(table["task"] == task.name) & table["model"].isin([*names, f"{PROPOSED}_direct"])]
             if number == 5:
                 chosen = table[(table["task"] == task.name) & table["model"].isin([*names, PROPOSED])]
-            shown = chosen[["model", *kept[number], "dm_p_rmse"]].round(3).to_string(index=False, na_rep="")
+            columns = chosen[["model", *kept[number], "dm_p_rmse"]].dropna(axis="columns", how="all")
+            shown = columns.round(3).to_string(index=False, na_rep="")
             lines.append(f"Table {number}, task {task.number} ({task.name}), standardised errors\n{shown}")
     return "\n".join([*lines, DATA_DIFFER])
