@@ -157,15 +157,18 @@ def _past(history: pd.DataFrame | None) -> pd.Series | None:
 def _check_unit(frame: pd.DataFrame, context: RuleContext) -> tuple[pd.DataFrame, list[Finding]]:
     """``unit``: the median size of the values is outside what the catalogue calls typical, and far from that of the past.
 
-    Generation of a site is held against its capacity instead. Generation that is too *small* by a thousand cannot be told
-    from calm or night, and a forecast of a whole zone in kW is noticed only where its median in MW is above 100.
+    Values are too small only if 95% of them are below the typical range. Generation of a site is held against its capacity
+    instead. Generation that is too *small* by a thousand cannot be told from calm or night, and a forecast of a whole zone
+    in kW is noticed only where its median in MW is above 100.
     """
     low, high = context.spec.typical
     if context.capacity_mw is not None:
         low, high = 0.0, CAPACITY_FACTOR * context.capacity_mw
     known = frame["value"].dropna()
     median = float(known.abs().median()) if len(known) else float("nan")
-    if len(known) < 24 or low <= median <= high:
+    # a market may be worth nothing in most hours of a week (Spain, April 2024), but not in nearly all of them
+    large = float(known.abs().quantile(0.95)) if len(known) else float("nan")
+    if len(known) < 24 or (large >= low and median <= high):
         return frame, []
     past = float(context.past.abs().median()) if context.past is not None and len(context.past) >= 24 else float("nan")
     alike = low <= past <= high and past / UNIT_FACTOR < median < past * UNIT_FACTOR

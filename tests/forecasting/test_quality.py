@@ -104,6 +104,15 @@ def test_negative_load_is_refused_or_repaired_by_policy_but_negative_price_is_fi
     assert check(frame([20.0, -5.0] * 24), "price").findings == ()
 
 
+def test_prices_near_zero_in_most_hours_are_a_market_and_no_unit() -> None:
+    spring = np.where(np.arange(15 * 24) % 24 >= 20, 35.0, 0.1)
+    spring[5] = 0.2
+    assert np.median(spring) < 1
+    assert check(frame(spring), "price").findings == ()
+    with pytest.raises(DataError, match="not credible in EUR/MWh"):
+        check(frame(spring / 1000), "price")
+
+
 def test_load_in_kilowatts_and_price_per_kilowatt_hour_are_recognised() -> None:
     with pytest.raises(DataError, match=r"median size .* is not credible in MW"):
         check(frame(np.full(48, 2.4e6) + np.arange(48), "load"), "load")
