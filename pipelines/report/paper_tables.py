@@ -81,9 +81,9 @@ def _table_2(rows: pd.DataFrame, task: PaperTask) -> Table:
         row = part.loc[name]
         body.append(
             [
-                plain(name), _with_spread(row["rmse"], row["rmse_sd"]), number(row["rmse_paper"], 3),
-                _with_spread(row["mae"], row["mae_sd"]), number(row["mae_paper"], 3),
-                number(row["dm_p_rmse"], 2), number(row["dm_p_mae"], 2),
+                plain(name), _with_spread(row["rmse"], row["rmse_sd"]), _three(row["rmse_paper"]),
+                _with_spread(row["mae"], row["mae_sd"]), _three(row["mae_paper"]),
+                _p_value(row["dm_p_rmse"]), _p_value(row["dm_p_mae"]),
             ]
         )  # fmt: skip
     columns = ["Model", "RMSE", "RMSE, paper", "MAE", "MAE, paper", "p by RMSE", "p by MAE"]
@@ -96,8 +96,8 @@ def _table_5(rows: pd.DataFrame, task: PaperTask) -> Table:
     for name in [*TABLE_5, "proposed"]:
         if name in part.index:
             row = part.loc[name]
-            cells = [_with_spread(row["rmse"], row["rmse_sd"]), number(row["rmse_paper"], 3)]
-            body.append([plain(name), *cells, number(row["dm_p_rmse"], 2), number(row["dm_p_mae"], 2)])
+            cells = [_with_spread(row["rmse"], row["rmse_sd"]), _three(row["rmse_paper"])]
+            body.append([plain(name), *cells, _p_value(row["dm_p_rmse"]), _p_value(row["dm_p_mae"])])
     return Table(_caption(task, part), ["Model", "RMSE", "RMSE, paper", "p by RMSE", "p by MAE"], body, range(1, 5))
 
 
@@ -110,6 +110,14 @@ def _caption(task: PaperTask, part: pd.DataFrame) -> str:
 
 def _with_spread(value: float, deviation: float | None) -> str:
     return f"{value:.3f}" if deviation is None or np.isnan(deviation) else f"{value:.3f} ± {deviation:.3f}"
+
+
+def _three(value: float) -> str:
+    return number(value, 3) if pd.isna(value) else f"{value:.3f}"
+
+
+def _p_value(value: float) -> str:
+    return "< 0.0001" if value < 1e-4 else _three(value)
 
 
 def _correlations(task: PaperTask) -> Chart:
