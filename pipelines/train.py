@@ -80,7 +80,9 @@ def run(run: Run) -> Outcome:
         rows = pd.DataFrame([{"model": meta.model, "target": name, **scores}])
         run.folder.text("report.html", render(training_page(summary, curve, scores=rows, embedding=quality)))
     days = len(np.unique(recent.day))
-    outcome.headline = f"{meta.model_id}: {name} of {night.zone}, MAE {scores['mae']:.3f} on the last {days} days\n{path}"
+    outcome.headline = (
+        f"{meta.model_id}: {name} of {night.zone}, MAE {scores['mae']:.3f} on the last {days} days\n{path}"
+    )
     if quality is not None:
         outcome.headline += f"\n{quality}"
     return outcome
