@@ -20,9 +20,10 @@ SMALL: dict[str, dict[str, Any]] = {
     "conditional_transformer": {"width": 16, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "hidden": 16},
     "paper_transformer": {"width": 16, "heads": 2, "encoder_blocks": 1, "decoder_blocks": 1, "hidden": 16},
     "lear": {"windows": [28, 56]},
+    "gradient_boosting": {"rounds": 20},
     "ensemble": {"members": {"linear": {"name": "lear", "windows": [28]}, "naive": {"name": "naive"}}},
 }
-WITHOUT_NETWORK = ("lear", "naive", "naive_weekly", "ensemble")
+WITHOUT_NETWORK = ("lear", "gradient_boosting", "naive", "naive_weekly", "ensemble")
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
     *((name, {}) for name in available()),
     ("paper_transformer", {"autoregressive": True}),
